@@ -1,0 +1,23 @@
+//! Pure protocol code: bytes to venue messages, and sessions as state machines.
+//!
+//! Nothing here owns a socket, a clock, a thread or a lock. Bytes and time are arguments, so every behaviour of a venue
+//! can be replayed in a unit test, and a simulation can drive both ends of a connection in one thread.
+//!
+//! * [`itch50`]: Nasdaq TotalView-ITCH 5.0, all 23 messages as views, and the straight decode for the book.
+//! * [`itchfile`]: the length-prefixed framing of archive files.
+//! * [`soupbin`]: SoupBinTCP 3.00, client, server and reconnect policy.
+//!
+//! Every parser is total: any input gives a value or an error, never a panic, and never an allocation whose size the
+//! wire chose.
+#![forbid(unsafe_code)]
+
+mod error;
+#[doc(hidden)]
+pub mod fuzz_entry;
+pub mod itch50;
+pub mod itchfile;
+pub mod soupbin;
+pub mod time;
+
+pub use error::DecodeError;
+pub use time::Nanos;

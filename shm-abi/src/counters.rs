@@ -1,0 +1,196 @@
+//! Public numbers: one 64-bit word each, written by the lane's writer alone, read by anybody.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::sys::Mapping;
+
+macro_rules! counters {
+    ($(#[$outer:meta])* $name:ident { $($(#[doc = $help:literal])* $variant:ident = $text:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub enum $name { $($(#[doc = $help])* $variant,)* }
+
+        impl $name {
+            /// Every counter, in the order of the segment.
+            pub const ALL: &[$name] = &[$($name::$variant,)*];
+            /// Name, as tools and metrics show it.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+            /// What it counts, in a sentence.
+            pub const fn help(self) -> &'static str {
+                match self { $($name::$variant => concat!($($help,)*).trim_ascii(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Counters of a lane. `received = published + duplicates + rejected` holds whenever the writer is between bursts.
+    LaneCounter {
+        /// Sequenced venue messages taken in since this segment was created, those that only rebuild books left out.
+        Received = "received",
+        /// Of these, messages that were applied and published.
+        Published = "published",
+        /// Of these, messages that had been seen before and were dropped.
+        Duplicates = "duplicates",
+        /// Of these, messages that could not be applied; each is declared by an anomaly record.
+        Rejected = "rejected",
+        /// Messages replayed after a restart to rebuild the books, without being published again.
+        Rebuilt = "rebuilt",
+        /// Messages that name an order which is not in the book.
+        UnknownOrder = "unknown_order",
+        /// Messages that take more from an order than is left.
+        Overfill = "overfill",
+        /// Messages that add an order under a live reference.
+        DuplicateOrder = "duplicate_order",
+        /// Messages of a type that the dialect does not have.
+        UnknownType = "unknown_type",
+        /// Messages shorter than their type needs.
+        Malformed = "malformed",
+        /// Messages with a value outside its range.
+        BadField = "bad_field",
+        /// Messages for an instrument that was never announced.
+        UnknownInstrument = "unknown_instrument",
+        /// Messages that found a table of fixed size full.
+        TableFull = "table_full",
+        /// Events after which a book in continuous trading was crossed.
+        Crossed = "crossed",
+        /// Venue messages declared missing.
+        GapMessages = "gap_messages",
+        /// Gaps declared.
+        Gaps = "gaps",
+        /// Events whose best quote changed.
+        QuoteEvents = "quote_events",
+        /// Trades published.
+        Trades = "trades",
+        /// Orders live in all books.
+        LiveOrders = "live_orders",
+        /// Most orders that the books can hold.
+        OrderLimit = "order_limit",
+        /// Bursts taken from the feed.
+        Bursts = "bursts",
+        /// Largest number of messages in one burst.
+        BurstMax = "burst_max",
+        /// Sleeping readers woken.
+        Wakes = "wakes",
+    }
+}
+
+counters! {
+    /// Counters of one feed.
+    FeedCounter {
+        /// Bytes received.
+        Bytes = "bytes",
+        /// Packets of sequenced data.
+        SequencedPackets = "sequenced_packets",
+        /// Packets outside the sequence.
+        UnsequencedPackets = "unsequenced_packets",
+        /// Debug packets.
+        DebugPackets = "debug_packets",
+        /// Heartbeats of the server.
+        Heartbeats = "heartbeats",
+        /// Connections attempted.
+        Connects = "connects",
+        /// Logins accepted.
+        Logins = "logins",
+        /// Logins rejected.
+        Rejects = "rejects",
+        /// Live connections that broke.
+        Disconnects = "disconnects",
+        /// Protocol errors of the server.
+        ProtocolErrors = "protocol_errors",
+        /// Connections closed because the server was silent.
+        Silences = "silences",
+        /// Changes of the venue's session.
+        SessionChanges = "session_changes",
+        /// CLOCK_REALTIME of the last byte received, ns.
+        LastByteNs = "last_byte_ns",
+        /// Next venue sequence expected.
+        NextSequence = "next_sequence",
+    }
+}
+
+/// Words reserved for a lane's counters.
+pub const LANE_COUNTER_WORDS: usize = 128;
+const _: () = assert!(LaneCounter::ALL.len() <= LANE_COUNTER_WORDS);
+
+/// Counters at a place in a mapping, for reading.
+#[derive(Debug, Clone)]
+pub struct CounterReader {
+    mapping: Arc<Mapping>,
+    offset: usize,
+    count: usize,
+}
+
+impl CounterReader {
+    /// `count` counters at byte `offset`, which the layout has checked.
+    pub(crate) fn new(mapping: Arc<Mapping>, offset: usize, count: usize) -> Self {
+        CounterReader { mapping, offset, count }
+    }
+    /// Counter number `index`; 0 for an index that this segment does not have.
+    pub fn get(&self, index: usize) -> u64 {
+        if index < self.count { self.mapping.word(self.offset + index * 8).load(Relaxed) } else { 0 }
+    }
+    /// A lane's counter.
+    pub fn lane(&self, counter: LaneCounter) -> u64 {
+        self.get(counter as usize)
+    }
+    /// A feed's counter.
+    pub fn feed(&self, counter: FeedCounter) -> u64 {
+        self.get(counter as usize)
+    }
+}
+
+/// Counters at a place in a mapping, for their one writer: it keeps the truth in its own memory, so that counting
+/// never waits for another core's cache line, and stores it to the shared word.
+#[derive(Debug)]
+pub struct CounterWriter {
+    mapping: Arc<Mapping>,
+    offset: usize,
+    values: Box<[u64]>,
+}
+
+impl CounterWriter {
+    pub(crate) fn new(mapping: Arc<Mapping>, offset: usize, count: usize) -> Self {
+        CounterWriter { mapping, offset, values: vec![0; count].into_boxed_slice() }
+    }
+    /// Sets one.
+    #[inline(always)]
+    pub fn set_index(&mut self, index: usize, value: u64) {
+        self.values[index] = value;
+        self.mapping.word(self.offset + index * 8).store(value, Relaxed);
+    }
+    /// Adds to a lane's counter.
+    #[inline(always)]
+    pub fn add(&mut self, counter: LaneCounter, by: u64) {
+        self.set_index(counter as usize, self.values[counter as usize].wrapping_add(by));
+    }
+    /// Sets a lane's counter.
+    #[inline(always)]
+    pub fn set(&mut self, counter: LaneCounter, value: u64) {
+        self.set_index(counter as usize, value);
+    }
+    /// A lane's counter.
+    #[inline(always)]
+    pub fn get(&self, counter: LaneCounter) -> u64 {
+        self.values[counter as usize]
+    }
+    /// Adds to a feed's counter.
+    #[inline(always)]
+    pub fn add_feed(&mut self, counter: FeedCounter, by: u64) {
+        self.set_index(counter as usize, self.values[counter as usize].wrapping_add(by));
+    }
+    /// Sets a feed's counter.
+    #[inline(always)]
+    pub fn set_feed(&mut self, counter: FeedCounter, value: u64) {
+        self.set_index(counter as usize, value);
+    }
+    /// A feed's counter.
+    #[inline(always)]
+    pub fn get_feed(&self, counter: FeedCounter) -> u64 {
+        self.values[counter as usize]
+    }
+}

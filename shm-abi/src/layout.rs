@@ -1,0 +1,493 @@
+//! Where everything stands in a segment: the header's words, the sections behind it, and the plan they come from.
+//!
+//! All offsets are bytes from the start of the file. Sections start on 4096-byte boundaries, in the order counters,
+//! feeds, directory, board, depth, orders ring, market ring.
+
+use crate::counters::LANE_COUNTER_WORDS;
+
+/// Bytes of the header: one page.
+pub const HEADER_BYTES: usize = 4096;
+/// Words of the static part of the header. The last holds the checksum of those before it.
+pub const STATIC_WORDS: usize = 64;
+
+/// Words of the static part of the header: written once, before the segment gets its name.
+pub mod header {
+    /// [`crate::MAGIC`].
+    pub const MAGIC: usize = 0;
+    /// [`crate::ABI_VERSION`].
+    pub const ABI_VERSION: usize = 1;
+    /// [`super::layout_hash`].
+    pub const LAYOUT_HASH: usize = 2;
+    /// Bytes of the whole segment.
+    pub const SEGMENT_BYTES: usize = 3;
+    /// Boot id of the host, two words.
+    pub const BOOT_ID: usize = 4;
+    /// Names the sequence: random, new at each writer start.
+    pub const EPOCH: usize = 6;
+    /// Names this mapping: random, new for each file.
+    pub const INCARNATION: usize = 7;
+    /// CLOCK_REALTIME at creation, ns.
+    pub const CREATED_NS: usize = 8;
+    /// Process id of the writer.
+    pub const WRITER_PID: usize = 9;
+    /// Bits: see [`super::FLAG_REPLAY`].
+    pub const FLAGS: usize = 10;
+    /// Lane name, 32 bytes of ASCII, NUL-padded.
+    pub const LANE_NAME: usize = 11;
+    /// Offset of the orders ring.
+    pub const ORDERS_OFFSET: usize = 15;
+    /// Slots of the orders ring.
+    pub const ORDERS_SLOTS: usize = 16;
+    /// Offset of the market ring.
+    pub const MARKET_OFFSET: usize = 17;
+    /// Slots of the market ring.
+    pub const MARKET_SLOTS: usize = 18;
+    /// Offset of the lane's counters.
+    pub const COUNTERS_OFFSET: usize = 19;
+    /// Offset of the feed table.
+    pub const FEEDS_OFFSET: usize = 20;
+    /// Entries of the feed table.
+    pub const FEEDS: usize = 21;
+    /// Offset of the directory.
+    pub const DIRECTORY_OFFSET: usize = 22;
+    /// Instruments that directory and board can hold.
+    pub const INSTRUMENTS: usize = 23;
+    /// Offset of the board.
+    pub const BOARD_OFFSET: usize = 24;
+    /// Offset of the depth area.
+    pub const DEPTH_OFFSET: usize = 25;
+    /// Bytes of the depth area.
+    pub const DEPTH_BYTES: usize = 26;
+    /// Epoch of the sequence before this one; 0: unknown.
+    pub const OLD_EPOCH: usize = 27;
+    /// FNV-1a of the 63 words before it.
+    pub const CHECKSUM: usize = 63;
+}
+
+/// Header flag: the segment replays recorded data; its stamps are those of the recording.
+pub const FLAG_REPLAY: u64 = 1;
+
+/// Bytes of the header's dynamic words, each on lines of its own: written by the writer while readers look.
+pub mod live {
+    /// [`super::State`].
+    pub const STATE: usize = 0x200;
+    /// CLOCK_MONOTONIC of the writer's last sign of life, ns.
+    pub const HEARTBEAT_NS: usize = 0x280;
+    /// Head of the orders ring.
+    pub const ORDERS_HEAD: usize = 0x300;
+    /// Head of the market ring.
+    pub const MARKET_HEAD: usize = 0x380;
+    /// Wake word: a 32-bit futex in the low half of the word.
+    pub const WAKE: usize = 0x400;
+    /// Entries of the directory.
+    pub const DIRECTORY_COUNT: usize = 0x480;
+}
+
+/// Life of a segment, as its writer says. A killed writer says nothing: readers judge by the heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum State {
+    /// Made, but books are still being rebuilt.
+    Recovering = 1,
+    /// In use.
+    Live = 2,
+    /// Its writer has ended in order; nothing more will come.
+    Closed = 3,
+}
+
+impl State {
+    /// The state whose code this is.
+    pub const fn from_code(code: u64) -> Option<State> {
+        match code {
+            1 => Some(State::Recovering),
+            2 => Some(State::Live),
+            3 => Some(State::Closed),
+            _ => None,
+        }
+    }
+    /// Lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Recovering => "recovering",
+            State::Live => "live",
+            State::Closed => "closed",
+        }
+    }
+}
+
+/// A writer shows life every this many nanoseconds.
+pub const HEARTBEAT_INTERVAL_NS: u64 = 50_000_000;
+/// A heartbeat older than this means the writer is silent.
+pub const HEARTBEAT_LIMIT_NS: u64 = 250_000_000;
+
+/// Entries of the feed table.
+pub const FEEDS_MAX: usize = 16;
+/// Words of a feed's entry.
+pub const FEED_WORDS: usize = 64;
+
+/// Words of a feed's entry.
+pub mod feed {
+    /// Odd while the session words are written: a predecessor killed there tells no session.
+    pub const VERSION: usize = 0;
+    /// Name, 32 bytes of ASCII, NUL-padded; the entry is unused while it is empty.
+    pub const NAME: usize = 1;
+    /// [`crate::layout::FeedState`].
+    pub const STATE: usize = 5;
+    /// The venue's session, 16 bytes of ASCII, space-padded.
+    pub const SESSION: usize = 6;
+    /// First number of the orders ring whose venue sequences count in that session.
+    pub const SESSION_ORDERS_N: usize = 8;
+    /// First number of the market ring whose venue sequences count in that session.
+    pub const SESSION_MARKET_N: usize = 9;
+    /// The venue's full sequence of the last event published, stored once per burst after the heads.
+    pub const SEQUENCE: usize = 10;
+    /// First of the feed's counters: see [`crate::counters::FeedCounter`].
+    pub const COUNTERS: usize = 16;
+}
+
+/// Words of a feed's counters.
+pub const FEED_COUNTER_WORDS: usize = FEED_WORDS - feed::COUNTERS;
+
+/// State of a feed's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+#[non_exhaustive]
+pub enum FeedState {
+    /// Never connected.
+    Idle = 0,
+    /// A connection is being made.
+    Connecting = 1,
+    /// Logged in, not yet answered.
+    LoginSent = 2,
+    /// Data flows.
+    Live = 3,
+    /// The line broke; waiting to connect again.
+    Reconnecting = 4,
+    /// The login was refused; waiting longer.
+    Rejected = 5,
+    /// The venue ended its session.
+    EndOfSession = 6,
+    /// Closed by us.
+    Closed = 7,
+}
+
+impl FeedState {
+    /// Lower-case name, as tools and JSON show it; unknown codes of newer writers read as `unknown`.
+    pub const fn name_of(code: u64) -> &'static str {
+        match code {
+            0 => "idle",
+            1 => "connecting",
+            2 => "login_sent",
+            3 => "live",
+            4 => "reconnecting",
+            5 => "rejected",
+            6 => "end_of_session",
+            7 => "closed",
+            _ => "unknown",
+        }
+    }
+}
+
+/// Words of a directory entry.
+pub const DIRECTORY_ENTRY_WORDS: usize = 32;
+/// Words of the fixed part of a board row.
+pub const ROW_WORDS: usize = 32;
+/// Words of one level in the depth area: price, quantity, orders.
+pub const LEVEL_WORDS: usize = 3;
+/// Depth classes: how many levels per side an instrument's window may have.
+pub const DEPTH_CLASSES: [u16; 6] = [0, 5, 10, 20, 50, 200];
+
+/// Bytes of the depth area that one instrument of `levels` per side takes; whole cache lines.
+pub const fn depth_bytes(levels: u16) -> usize {
+    (2 * levels as usize * LEVEL_WORDS * 8).next_multiple_of(64)
+}
+
+/// Words of a directory entry. All but the provider code stay as they were written.
+pub mod entry {
+    /// Lasting id, in the low 32 bits.
+    pub const INSTRUMENT_ID: usize = 0;
+    /// Symbol, 32 bytes of ASCII, NUL-padded.
+    pub const SYMBOL: usize = 1;
+    /// Venue, 8 bytes of ASCII, NUL-padded.
+    pub const VENUE: usize = 5;
+    /// From the lowest byte: kind (see [`crate::directory::InstrumentKind`]), price decimals, quantity decimals, option
+    /// side, then 16 bits of depth class.
+    pub const TRAITS: usize = 6;
+    /// Tick: smallest price step, 1e-9.
+    pub const TICK: usize = 7;
+    /// Round lot.
+    pub const LOT: usize = 8;
+    /// Bytes from the start of the depth area to the instrument's levels.
+    pub const DEPTH_AT: usize = 9;
+    /// Expiry, ns since the UNIX epoch; 0: none.
+    pub const EXPIRY_NS: usize = 10;
+    /// Strike, 1e-9; `i64::MAX`: none.
+    pub const STRIKE: usize = 11;
+    /// Lasting id of the underlying; `u32::MAX`: none.
+    pub const UNDERLYING: usize = 12;
+    /// The provider's index for today (Nasdaq: stock locate). May be written again.
+    pub const PROVIDER_CODE: usize = 13;
+    /// The provider's attributes, 32 bytes verbatim (Nasdaq: the bytes of `R` from market category on, zero-padded).
+    pub const PROVIDER_TRAITS: usize = 14;
+}
+
+/// Words of a board row.
+pub mod row {
+    /// Version: odd while the row is written.
+    pub const VERSION: usize = 0;
+    /// Number in the market ring of the last record of the event that the row reflects.
+    pub const MARKET_N: usize = 1;
+    /// `ts_event` of that event.
+    pub const TS_EVENT: usize = 2;
+    /// Best bid: price, or none.
+    pub const BID_PRICE: usize = 3;
+    /// Best bid: quantity.
+    pub const BID_QUANTITY: usize = 4;
+    /// Best ask: price, or none.
+    pub const ASK_PRICE: usize = 5;
+    /// Best ask: quantity.
+    pub const ASK_QUANTITY: usize = 6;
+    /// Orders at the best bid in the low 32 bits, at the best ask in the high.
+    pub const QUOTE_ORDERS: usize = 7;
+    /// `ts_recv` of the event.
+    pub const TS_RECV: usize = 8;
+    /// Levels in the window: bids in the low 32 bits, asks in the high.
+    pub const DEPTH_LENGTHS: usize = 9;
+    /// Status in the lowest byte, then [`crate::board::Quality`], then the venue's status letter.
+    pub const STATUS: usize = 10;
+    /// The venue's full sequence of the event.
+    pub const VENUE_SEQUENCE: usize = 11;
+    /// Last trade: price, or none.
+    pub const LAST_PRICE: usize = 12;
+    /// Last trade: quantity.
+    pub const LAST_QUANTITY: usize = 13;
+    /// Last trade: match id.
+    pub const LAST_MATCH: usize = 14;
+    /// Last trade: venue time.
+    pub const LAST_TS: usize = 15;
+    /// First printed price of the day, or none.
+    pub const OPEN: usize = 16;
+    /// Highest printed price of the day, or none.
+    pub const HIGH: usize = 17;
+    /// Lowest printed price of the day, or none.
+    pub const LOW: usize = 18;
+    /// Official closing price of the day, or none.
+    pub const CLOSE: usize = 19;
+    /// Quantity traded in the day.
+    pub const VOLUME: usize = 20;
+    /// Sum of price times quantity of the day in 1e-9, low word.
+    pub const TURNOVER_LOW: usize = 21;
+    /// High word of the turnover.
+    pub const TURNOVER_HIGH: usize = 22;
+    /// Trades of the day.
+    pub const TRADES: usize = 23;
+    /// Previous close, or none.
+    pub const PREVIOUS_CLOSE: usize = 24;
+    /// Open interest; `u64::MAX`: none.
+    pub const OPEN_INTEREST: usize = 25;
+    /// Orders of the instrument in the book.
+    pub const LIVE_ORDERS: usize = 26;
+    /// Levels of the whole book: bids in the low 32 bits, asks in the high.
+    pub const BOOK_LEVELS: usize = 27;
+}
+
+/// The layout in words: any change of a number above changes the hash, and readers of another layout refuse.
+const LAYOUT_TEXT: &str = concat!(
+    "ticklane;header=4096;static=64;slot=64,stamp8,words7;head=4,body=3,span<=64;",
+    "live=state200,beat280,orders300,market380,wake400,dir480;",
+    "counters=128;feeds=16x64,name1,state5,session6,ordersn8,marketn9,seq10,counters16;",
+    "entry=32:id0,symbol1,venue5,traits6,tick7,lot8,depth9,expiry10,strike11,under12,code13,ptraits14;",
+    "row=32:version0,n1,tse2,bid3-4,ask5-6,orders7,tsr8,lens9,status10,vseq11,last12-15,ohlc16-19,vol20,turn21-22,",
+    "trades23,prev24,oi25,live26,levels27;level=3"
+);
+
+/// FNV-1a over 64-bit words: catches a torn or foreign header; it is no protection against forgery.
+pub const fn fnv_words(words: &[u64]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut i = 0;
+    while i < words.len() {
+        hash = (hash ^ words[i]).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
+        i += 1;
+    }
+    hash
+}
+
+/// Hash of the layout's description; equal in writer and reader, or the reader refuses.
+pub const fn layout_hash() -> u64 {
+    let bytes = LAYOUT_TEXT.as_bytes();
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}
+
+/// What a segment shall hold. The config's numbers, checked once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Lane name: 1 to 31 of `a-z`, `0-9`, `-`, `_`.
+    pub lane: String,
+    /// Slots of the orders ring: a power of two, 1024 to 2^30. 64 bytes each.
+    pub orders_slots: usize,
+    /// Slots of the market ring: the same.
+    pub market_slots: usize,
+    /// Instruments that the lane can hold, 1 to 2^22.
+    pub instruments: usize,
+    /// Bytes of the depth area, up to 2^36.
+    pub depth_bytes: usize,
+}
+
+/// A number of the plan that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}: expected {expected}")]
+pub struct PlanError {
+    /// Which.
+    pub field: &'static str,
+    /// What it is.
+    pub value: String,
+    /// What it should be.
+    pub expected: &'static str,
+}
+
+/// Fewest slots of a ring.
+pub const SLOTS_MIN: usize = 1024;
+/// Most slots of a ring.
+pub const SLOTS_MAX: usize = 1 << 30;
+/// Most instruments of a lane.
+pub const INSTRUMENTS_MAX: usize = 1 << 22;
+/// Largest depth area, bytes.
+pub const DEPTH_BYTES_MAX: usize = 1 << 36;
+
+/// Offsets of a segment's sections, computed from a plan or read from a header and checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Offset of the lane's counters.
+    pub counters: usize,
+    /// Offset of the feed table.
+    pub feeds: usize,
+    /// Offset of the directory.
+    pub directory: usize,
+    /// Instruments.
+    pub instruments: usize,
+    /// Offset of the board.
+    pub board: usize,
+    /// Offset of the depth area.
+    pub depth: usize,
+    /// Bytes of the depth area.
+    pub depth_bytes: usize,
+    /// Offset of the orders ring.
+    pub orders: usize,
+    /// Slots of the orders ring.
+    pub orders_slots: usize,
+    /// Offset of the market ring.
+    pub market: usize,
+    /// Slots of the market ring.
+    pub market_slots: usize,
+    /// Bytes of the whole segment.
+    pub bytes: usize,
+}
+
+fn ring_fits(slots: usize) -> bool {
+    slots.is_power_of_two() && (SLOTS_MIN..=SLOTS_MAX).contains(&slots)
+}
+
+/// Whether `name` may name a lane.
+pub fn is_lane_name(name: &str) -> bool {
+    (1..=31).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+}
+
+impl Layout {
+    /// The layout of a plan.
+    ///
+    /// # Errors
+    /// Names the first number that is out of range.
+    pub fn of(plan: &Plan) -> Result<Layout, PlanError> {
+        let refuse = |field, value: String, expected| Err(PlanError { field, value, expected });
+        if !is_lane_name(&plan.lane) {
+            return refuse("lane name", plan.lane.clone(), "1 to 31 characters of a-z, 0-9, '-' and '_'");
+        }
+        for (field, slots) in [("orders_slots", plan.orders_slots), ("market_slots", plan.market_slots)] {
+            if !ring_fits(slots) {
+                return refuse(field, slots.to_string(), "a power of two from 1024 to 2^30");
+            }
+        }
+        if !(1..=INSTRUMENTS_MAX).contains(&plan.instruments) {
+            return refuse("instruments", plan.instruments.to_string(), "1 to 4194304");
+        }
+        if plan.depth_bytes > DEPTH_BYTES_MAX {
+            return refuse("depth_bytes", plan.depth_bytes.to_string(), "at most 2^36");
+        }
+        Ok(Self::place(plan.orders_slots, plan.market_slots, plan.instruments, plan.depth_bytes.next_multiple_of(64)))
+    }
+
+    /// Places sections whose sizes are in range.
+    fn place(orders_slots: usize, market_slots: usize, instruments: usize, depth_bytes: usize) -> Layout {
+        let mut at = HEADER_BYTES;
+        let mut take = |bytes: usize| {
+            let start = at;
+            at = (at + bytes).next_multiple_of(4096);
+            start
+        };
+        let counters = take(LANE_COUNTER_WORDS * 8);
+        let feeds = take(FEEDS_MAX * FEED_WORDS * 8);
+        let directory = take(instruments * DIRECTORY_ENTRY_WORDS * 8);
+        let board = take(instruments * ROW_WORDS * 8);
+        let depth = take(depth_bytes);
+        let orders = take(orders_slots * 64);
+        let market = take(market_slots * 64);
+        Layout {
+            counters,
+            feeds,
+            directory,
+            instruments,
+            board,
+            depth,
+            depth_bytes,
+            orders,
+            orders_slots,
+            market,
+            market_slots,
+            bytes: at,
+        }
+    }
+
+    /// Writes the numbers into a header's static words.
+    pub fn store(&self, words: &mut [u64; STATIC_WORDS]) {
+        for (index, value) in self.fields() {
+            words[index] = value;
+        }
+    }
+
+    fn fields(&self) -> [(usize, u64); 13] {
+        [
+            (header::SEGMENT_BYTES, self.bytes as u64),
+            (header::COUNTERS_OFFSET, self.counters as u64),
+            (header::FEEDS_OFFSET, self.feeds as u64),
+            (header::FEEDS, FEEDS_MAX as u64),
+            (header::DIRECTORY_OFFSET, self.directory as u64),
+            (header::INSTRUMENTS, self.instruments as u64),
+            (header::BOARD_OFFSET, self.board as u64),
+            (header::DEPTH_OFFSET, self.depth as u64),
+            (header::DEPTH_BYTES, self.depth_bytes as u64),
+            (header::ORDERS_OFFSET, self.orders as u64),
+            (header::ORDERS_SLOTS, self.orders_slots as u64),
+            (header::MARKET_OFFSET, self.market as u64),
+            (header::MARKET_SLOTS, self.market_slots as u64),
+        ]
+    }
+
+    /// The layout that a header claims: its sizes must be in range, and every offset must be where this version puts
+    /// it, so nothing a header says can lead outside the file. `None` otherwise.
+    pub fn load(words: &[u64; STATIC_WORDS]) -> Option<Layout> {
+        let size = |index: usize, limit: usize| usize::try_from(words[index]).ok().filter(|value| *value <= limit);
+        let orders_slots = size(header::ORDERS_SLOTS, SLOTS_MAX).filter(|slots| ring_fits(*slots))?;
+        let market_slots = size(header::MARKET_SLOTS, SLOTS_MAX).filter(|slots| ring_fits(*slots))?;
+        let instruments = size(header::INSTRUMENTS, INSTRUMENTS_MAX).filter(|count| *count > 0)?;
+        let depth_bytes = size(header::DEPTH_BYTES, DEPTH_BYTES_MAX).filter(|bytes| bytes.is_multiple_of(64))?;
+        let layout = Self::place(orders_slots, market_slots, instruments, depth_bytes);
+        layout.fields().iter().all(|(index, value)| words[*index] == *value).then_some(layout)
+    }
+}
