@@ -10,6 +10,7 @@
 //! Every parser is total: any input gives a value or an error, never a panic, and never an allocation whose size the
 //! wire chose.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::type_complexity, reason = "the type of a test table is its header line"))]
 
 mod error;
 #[doc(hidden)]

@@ -10,7 +10,7 @@ use super::message_len;
 pub const NIL: u32 = u32::MAX;
 
 /// Bytes that must be readable from a message's start for the straight decode. The farthest load is a price whose
-/// masked offset ends here; see [`PRICE_BASE`].
+/// masked offset ends here.
 pub const WINDOW: usize = PRICE_BASE + OFFSET_MASK + size_of::<u32>();
 
 /// Offsets of the table are below 32, so this mask never changes one; it lets the compiler see that every load stays

@@ -59,7 +59,7 @@ fn a_live_session_that_breaks_tries_the_other_address_at_once() {
         let addresses: Vec<_> = got.iter().map(|(_, address)| *address).collect();
         assert_eq!(addresses, [1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0]);
         for (doublings, (delay_ns, _)) in got[1..].iter().enumerate() {
-            let longest = (100 * MS << doublings).min(10 * S);
+            let longest = ((100 * MS) << doublings).min(10 * S);
             let range = (longest / 2).max(100 * MS)..=longest;
             assert!(range.contains(delay_ns), "try {doublings}: {delay_ns} not in {range:?}");
         }

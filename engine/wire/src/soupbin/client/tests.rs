@@ -172,7 +172,7 @@ fn numbers_end_before_they_wrap() {
 fn the_login_asks_for_what_is_remembered() {
     let table: &[(&str, ClientConfig, &[u8])] = &[
         ("current session", config("", 1), b"\x00\x2fLuser  secret                                 1"),
-        ("resume", config("ABC", 42), b"\x00\x2fLuser  secret    ABC                       42"),
+        ("resume", config("ABC", 42), b"\x00\x2fLuser  secret    ABC                         42"),
         ("live only", config("", 0), b"\x00\x2fLuser  secret                                 0"),
         (
             "blank after a reject",
