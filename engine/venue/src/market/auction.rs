@@ -227,7 +227,8 @@ impl Desk {
         }
         let (stock, cross_price) = (self.symbols[s].stock, raw(price).into());
         let head = CrossTrade::new(locate(s), now);
-        self.tape.push(now, &CrossTrade { shares: crossed.into(), stock, cross_price, match_number, cross_type, ..head });
+        self.tape
+            .push(now, &CrossTrade { shares: crossed.into(), stock, cross_price, match_number, cross_type, ..head });
     }
 }
 
@@ -254,6 +255,7 @@ mod tests {
             (10_100, 10_000, b'1'),
             (9_000, 10_000, b'A'),
             (9_001, 10_000, b'9'),
+            (8_001, 10_000, b'A'),
             (12_000, 10_000, b'B'),
             (7_000, 10_000, b'C'),
             (5, 0, b'C'),

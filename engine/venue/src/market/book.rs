@@ -135,8 +135,7 @@ impl Books {
     pub(super) fn add(&mut self, symbol: usize, side: Side, price: u32, shares: u32, reference: u64) {
         let book = &mut self.symbols[symbol];
         let place = book.live.len() as u32;
-        let order =
-            Order { reference, price, shares, symbol: symbol as u32, side, previous: NONE, next: NONE, place };
+        let order = Order { reference, price, shares, symbol: symbol as u32, side, previous: NONE, next: NONE, place };
         let id = match self.free.pop() {
             Some(id) => {
                 self.orders[id as usize] = order;

@@ -89,7 +89,9 @@ pub enum ConfigError {
         want: String,
     },
     /// A message limit that does not hold the fixed parts of a day.
-    #[error("a day of {symbols} symbols needs at least {need} messages, the limit is {seen}; raise it or list fewer symbols")]
+    #[error(
+        "a day of {symbols} symbols needs at least {need} messages, the limit is {seen}; raise it or list fewer symbols"
+    )]
     DayTooShort {
         /// Listed symbols.
         symbols: u32,

@@ -220,7 +220,14 @@ impl Desk {
             let printable = b'Y';
             self.tape.push(
                 now,
-                &OrderExecutedPrice { order_reference, executed_shares, match_number, printable, execution_price, ..head },
+                &OrderExecutedPrice {
+                    order_reference,
+                    executed_shares,
+                    match_number,
+                    printable,
+                    execution_price,
+                    ..head
+                },
             );
         } else {
             let head = OrderExecuted::new(locate(s), now);

@@ -15,9 +15,7 @@ mod tape;
 
 pub use arrivals::MAX_BURSTINESS;
 pub use config::{ConfigError, HOUR_NS, MAX_SYMBOLS, MarketConfig, Profile, RATE_RANGE};
-use wire::itch50::{
-    MarketParticipantPosition, MwcbDecline, RegSho, StockDirectory, SystemEvent, TIMESTAMP_MAX_NS,
-};
+use wire::itch50::{MarketParticipantPosition, MwcbDecline, RegSho, StockDirectory, SystemEvent, TIMESTAMP_MAX_NS};
 
 use self::arrivals::Arrivals;
 use self::book::Side;
@@ -73,7 +71,10 @@ struct References {
 
 impl References {
     fn new() -> Self {
-        Self { orders: std::array::from_fn(|residue| residue as u64 + 4 * (1_000 + 977 * residue as u64)), executions: 0 }
+        Self {
+            orders: std::array::from_fn(|residue| residue as u64 + 4 * (1_000 + 977 * residue as u64)),
+            executions: 0,
+        }
     }
 
     #[inline]
@@ -171,10 +172,22 @@ impl Market {
         use Phase::*;
         self.phase = match self.phase {
             StartOfMessages => self.system_event(b'O', self.clock_ns, Directory(0)),
-            Directory(s) if s == self.config.symbols => if self.pool.is_some() { Mixing } else { SystemHours },
+            Directory(s) if s == self.config.symbols => {
+                if self.pool.is_some() {
+                    Mixing
+                } else {
+                    SystemHours
+                }
+            }
             Directory(s) => self.list_symbol(s),
             SystemHours => self.open_system(),
-            Seeding(s) if s == self.config.symbols => if self.is_day() { PreOpen } else { MarketHours },
+            Seeding(s) if s == self.config.symbols => {
+                if self.is_day() {
+                    PreOpen
+                } else {
+                    MarketHours
+                }
+            }
             Seeding(s) => self.seed_symbol(s),
             PreOpen => self.pre_open(),
             OpeningNotice(s) => self.announce(s, b'O', OpeningNotice(s + 1), PreOpen),

@@ -9,7 +9,7 @@ use super::rng::Rng;
 use super::symbols::{PRICE_TICKS, Symbol, TICK};
 use super::tape::Tape;
 
-/// Most live orders of the pool. A day of 50 million messages stays near half of it.
+/// Most live orders of the pool. A day of 50 million messages ends with little more than half of it.
 const MAX_LIVE: usize = 1_200_000;
 /// Below this the pool only grows, so that picks have a choice.
 const MIN_LIVE: usize = 2_000;
@@ -41,11 +41,16 @@ impl Pool {
 
     /// Puts one message on the tape.
     pub(super) fn step(
-        &mut self, now: u64, rng: &mut Rng, symbols: &mut [Symbol], references: &mut References, tape: &mut Tape,
+        &mut self,
+        now: u64,
+        rng: &mut Rng,
+        symbols: &mut [Symbol],
+        references: &mut References,
+        tape: &mut Tape,
     ) {
         let x = rng.unit();
         let live = self.live.len();
-        if live < MIN_LIVE || (x < 0.447 && live < MAX_LIVE) {
+        if live < MIN_LIVE || (x < 0.4481 && live < MAX_LIVE) {
             self.add(now, x < 0.007, rng, symbols, references, tape);
         } else if x < 0.867 {
             self.delete(now, rng, tape);
@@ -75,7 +80,12 @@ impl Pool {
     }
 
     fn add(
-        &mut self, now: u64, attributed: bool, rng: &mut Rng, symbols: &mut [Symbol], references: &mut References,
+        &mut self,
+        now: u64,
+        attributed: bool,
+        rng: &mut Rng,
+        symbols: &mut [Symbol],
+        references: &mut References,
         tape: &mut Tape,
     ) {
         let u = rng.unit();
@@ -86,8 +96,7 @@ impl Pool {
         let far = if rng.chance(0.9) { 4.0 } else { 60.0 };
         let distance = 0.5 + rng.exponential() * far;
         let bits = rng.bits();
-        let (side, price) =
-            if bits & 1 == 0 { (b'B', symbol.fair - distance) } else { (b'S', symbol.fair + distance) };
+        let (side, price) = if bits & 1 == 0 { (b'B', symbol.fair - distance) } else { (b'S', symbol.fair + distance) };
         let price_ticks = (price.max(1.0) as u32).min(*PRICE_TICKS.end());
         let shares = 100 * (1 + (bits >> 8) as u32 % 5);
         let reference = references.order(locate, rng);
@@ -138,7 +147,8 @@ impl Pool {
         let bits = rng.bits();
         order.reference = references.order(order.locate, rng);
         order.shares = 100 * (1 + bits as u32 % 5);
-        order.price_ticks = (order.price_ticks + (bits >> 32) as u32 % 5).saturating_sub(2).clamp(1, *PRICE_TICKS.end());
+        order.price_ticks =
+            (order.price_ticks + (bits >> 32) as u32 % 5).saturating_sub(2).clamp(1, *PRICE_TICKS.end());
         tape.push(
             now,
             &OrderReplace {

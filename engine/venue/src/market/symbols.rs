@@ -136,7 +136,11 @@ mod tests {
         let total: f64 = (0..count).map(weight).sum();
         for rank in 0..count {
             let want = weight(rank) / total;
-            assert!((seen[rank as usize] / want - 1.0).abs() < 0.05, "rank {rank}: {} and not {want}", seen[rank as usize]);
+            assert!(
+                (seen[rank as usize] / want - 1.0).abs() < 0.05,
+                "rank {rank}: {} and not {want}",
+                seen[rank as usize]
+            );
         }
     }
 }

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# What CI has no time for: kill loops, long fuzzing, Miri with many seeds, ThreadSanitizer where it can be built, a soak
+# of the whole system. Prints what it ran and what it could not; the log goes to bench/results/proof.txt with the commit.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+SOAK_SECONDS=${SOAK_SECONDS:-120}
+KILLS=${KILLS:-200}
+mkdir -p bench/results
+log=bench/results/proof.txt
+{
+  echo "proof of commit $(git rev-parse --short HEAD)$(git diff --quiet HEAD || echo ' (with changes)') on $(date -u +%F)"
+  echo "$(uname -sr), $(nproc) cores, rustc $(rustc --version | cut -d' ' -f2)"
+} | tee "$log"
+failed=0
+part() {
+  local name=$1 began=$SECONDS
+  shift
+  if "$@" >"target/proof-$name.log" 2>&1; then
+    echo "passed   $name ($((SECONDS - began)) s)" | tee -a "$log"
+  else
+    echo "FAILED   $name ($((SECONDS - began)) s): target/proof-$name.log" | tee -a "$log"
+    failed=1
+  fi
+}
+skip() { echo "SKIPPED  $1: $2" | tee -a "$log"; }
+
+mkdir -p target
+part loom make loom
+if cargo +nightly miri --version >/dev/null 2>&1; then part miri make miri; else skip miri "not installed"; fi
+part kill-loop env TICKLANE_KILLS="$KILLS" cargo test --locked -p ticklane-shm-abi --test processes
+cargo build --locked -p ticklane -p ticklane-engine -p ticklane-venue
+part system-seeds bash -c 'for seed in 1 2 3 4 5; do TICKLANE_SEED=$seed TICKLANE_BIN_DIR=$PWD/target/debug cargo test --locked -p ticklane-bench --test system cut_at; done'
+
+# Coverage-guided fuzzing through cargo-fuzz where it is installed; else the same targets' libFuzzer programs, built by
+# hand with nightly's sanitizer coverage.
+if command -v cargo-fuzz >/dev/null; then
+  for crate in engine/wire shm-abi; do
+    for target in "$crate"/fuzz/fuzz_targets/*.rs; do
+      name=$(basename "$target" .rs)
+      part "fuzz-$name" bash -c "cd $crate && cargo +nightly fuzz run $name -- -max_total_time=$FUZZ_SECONDS"
+    done
+  done
+elif cargo +nightly --version >/dev/null 2>&1; then
+  flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+  for crate in engine/wire shm-abi; do
+    part "fuzz-build-${crate##*/}" env RUSTFLAGS="$flags" CARGO_TARGET_DIR="$PWD/target/fuzz" \
+      cargo +nightly build --release --target x86_64-unknown-linux-gnu --manifest-path "$crate/fuzz/Cargo.toml"
+    for target in "$crate"/fuzz/fuzz_targets/*.rs; do
+      name=$(basename "$target" .rs)
+      part "fuzz-$name" "target/fuzz/x86_64-unknown-linux-gnu/release/$name" -max_total_time="$FUZZ_SECONDS"
+    done
+  done
+else
+  skip fuzz "neither cargo-fuzz nor a nightly toolchain"
+fi
+
+soak() {
+  local out
+  out=$(timeout $((SOAK_SECONDS + 120)) target/debug/ticklane up --rate 20000 --seconds "$SOAK_SECONDS" 2>&1) || { echo "$out"; return 1; }
+  echo "$out"
+}
+part soak soak
+exit $failed

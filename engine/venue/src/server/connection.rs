@@ -1,0 +1,355 @@
+//! One client: a thread that reads into an inbox, and a thread that runs the protocol and writes.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use wire::Nanos;
+use wire::soupbin::frame::{self, REJECT_NO_SESSION, REJECT_NOT_AUTHORISED};
+use wire::soupbin::server::{LoginRequest, Server, ServerState, ServerStep};
+
+use super::Shared;
+use super::config::AtEnd;
+use crate::fault::{LoginFate, Piece, Script};
+use crate::log::{Cursor, LogError};
+use crate::pace::Pace;
+
+/// Bytes that are collected before a write while a client is behind.
+const WRITE_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes that a client may send before they are handled. Clients have next to nothing to say.
+const INBOX_BYTES: usize = frame::PACKET_MAX_BYTES + READ_BYTES;
+const READ_BYTES: usize = 4 << 10;
+/// A client that takes no byte for this long is dropped.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client that has been told goodbye may take to close first.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest wait without a look at the timers.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+
+/// What has arrived and is not yet handled.
+#[derive(Debug, Default)]
+struct Inbox {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+/// Why a connection is over.
+#[derive(Debug)]
+enum End {
+    /// Said goodbye: the client should see everything that was written.
+    Graceful,
+    /// At once.
+    Now,
+    /// By a TCP reset.
+    Reset,
+}
+
+/// Serves one client to its end.
+pub(super) fn serve(shared: &Shared, id: u64, stream: &TcpStream) {
+    let inbox = Mutex::new(Inbox::default());
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name("venue-read".into());
+        if reader.spawn_scoped(scope, || fill_inbox(shared, stream, &inbox)).is_err() {
+            return;
+        }
+        let mut connection = Connection::new(shared, id, stream, &inbox);
+        let end = connection.run().unwrap_or(End::Now);
+        shared.feed.leave(id);
+        connection.finish(&end);
+        // The reader leaves when its socket is shut down; the scope waits for it.
+    });
+}
+
+fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fill_inbox(shared: &Shared, mut stream: &TcpStream, inbox: &Mutex<Inbox>) {
+    let mut buffer = [0; READ_BYTES];
+    loop {
+        let bytes = match stream.read(&mut buffer) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => 0,
+        };
+        let mut inbox = lock(inbox);
+        inbox.bytes.extend_from_slice(&buffer[..bytes]);
+        // A client that sends faster than it is heard is no SoupBinTCP client.
+        inbox.closed |= bytes == 0 || inbox.bytes.len() > INBOX_BYTES;
+        let closed = inbox.closed;
+        drop(inbox);
+        shared.feed.notify();
+        if closed {
+            return;
+        }
+    }
+}
+
+struct Connection<'a> {
+    shared: &'a Shared,
+    id: u64,
+    stream: &'a TcpStream,
+    inbox: &'a Mutex<Inbox>,
+    server: Server,
+    script: Script,
+    started: Instant,
+    incoming: Vec<u8>,
+    outgoing: Vec<u8>,
+    /// The client's place, once it is logged in.
+    cursor: Option<Cursor>,
+    silent: bool,
+}
+
+impl<'a> Connection<'a> {
+    fn new(shared: &'a Shared, id: u64, stream: &'a TcpStream, inbox: &'a Mutex<Inbox>) -> Self {
+        Self {
+            shared,
+            id,
+            stream,
+            inbox,
+            server: Server::new(shared.config.timers, Nanos(0)),
+            script: shared.faults.stranger(),
+            started: Instant::now(),
+            incoming: Vec::new(),
+            outgoing: Vec::with_capacity(WRITE_BUFFER_BYTES + frame::PACKET_MAX_BYTES),
+            cursor: None,
+            silent: false,
+        }
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Hears, ticks, fetches, writes, waits; until there is a reason to end.
+    fn run(&mut self) -> io::Result<End> {
+        self.stream.set_nodelay(true)?;
+        self.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        loop {
+            if self.shared.feed.state().stopping {
+                return Ok(End::Now);
+            }
+            if let Some(end) = self.hear()? {
+                return Ok(end);
+            }
+            if let Some(end) = self.tick() {
+                return Ok(end);
+            }
+            if let Some(end) = self.fetch() {
+                return Ok(end);
+            }
+            if let Some(end) = self.write_out()? {
+                return Ok(end);
+            }
+            if self.server.state() == ServerState::SessionEnded {
+                return Ok(End::Graceful);
+            }
+            self.wait();
+        }
+    }
+
+    /// Handles what the client has sent.
+    fn hear(&mut self) -> io::Result<Option<End>> {
+        let (arrived, closed) = {
+            let mut inbox = lock(self.inbox);
+            let arrived = !inbox.bytes.is_empty();
+            self.incoming.append(&mut inbox.bytes);
+            (arrived, inbox.closed)
+        };
+        let incoming = std::mem::take(&mut self.incoming);
+        let mut rest = &incoming[..];
+        let mut end = None;
+        while end.is_none() {
+            match frame::next_packet(rest) {
+                Ok(Some(packet)) => {
+                    rest = &rest[packet.consumed..];
+                    let now = self.now();
+                    let step = self.server.handle_packet(now, packet.kind, packet.payload);
+                    end = self.take_step(step)?;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.server.handle_frame_error(error);
+                    end = Some(End::Now);
+                }
+            }
+        }
+        if arrived {
+            self.server.handle_bytes_received(self.now());
+        }
+        self.incoming.extend_from_slice(rest);
+        Ok(end.or(closed.then_some(End::Now)))
+    }
+
+    fn take_step(&mut self, step: ServerStep<'_>) -> io::Result<Option<End>> {
+        match step {
+            ServerStep::LoginRequested(request) => self.judge(&request),
+            ServerStep::Logout | ServerStep::Close(_) => Ok(Some(End::Now)),
+            ServerStep::Nothing | ServerStep::Heartbeat | ServerStep::Unsequenced { .. } | ServerStep::Debug { .. } => {
+                Ok(None)
+            }
+        }
+    }
+
+    /// Answers a login request, as the faults will have it.
+    fn judge(&mut self, request: &LoginRequest) -> io::Result<Option<End>> {
+        let refused = match self.shared.faults.login() {
+            LoginFate::Ignore => return Ok(None),
+            LoginFate::Reject(code) => Some(code),
+            LoginFate::Judge => self.refusal(request),
+        };
+        match refused {
+            Some(code) => {
+                self.shared.counters.rejected.fetch_add(1, Relaxed);
+                self.server.reject(code, &mut self.outgoing).expect("a login waits for its answer");
+                Ok(Some(self.write_out()?.unwrap_or(End::Graceful)))
+            }
+            None => self.accept(request),
+        }
+    }
+
+    /// The letter of the rejection that a request deserves.
+    fn refusal(&self, request: &LoginRequest) -> Option<u8> {
+        let config = &self.shared.config;
+        let is_known = config.credentials.as_ref().is_none_or(|(username, password)| {
+            request.username.eq_ignore_case(username) && request.password.eq_ignore_case(password)
+        });
+        if !is_known {
+            return Some(REJECT_NOT_AUTHORISED);
+        }
+        let is_ours = request.session.is_blank() || request.session.eq_ignore_case(&config.session);
+        (!is_ours).then_some(REJECT_NO_SESSION)
+    }
+
+    fn accept(&mut self, request: &LoginRequest) -> io::Result<Option<End>> {
+        let feed = &self.shared.feed;
+        // A number beyond the end gets the one that really comes next, a number no longer held the first that is.
+        let next = match request.sequence {
+            0 => feed.state().released,
+            wanted => wanted.min(feed.log.end()).max(feed.log.first()),
+        };
+        let counters = &self.shared.counters;
+        counters.logins.fetch_add(1, Relaxed);
+        counters.resumes.fetch_add(u64::from(request.sequence > 1), Relaxed);
+        self.script = self.shared.faults.accepted();
+        let now = self.now();
+        let session = &self.shared.config.session;
+        self.server.accept(now, session, next, &mut self.outgoing).expect("a login waits for its answer");
+        if let Some(end) = self.write_out()? {
+            return Ok(Some(end));
+        }
+        self.script.start_counting();
+        self.cursor = Some(Cursor::new(next));
+        feed.join(self.id, next);
+        Ok(None)
+    }
+
+    /// Runs the protocol's timers.
+    fn tick(&mut self) -> Option<End> {
+        let now = self.now();
+        let before = self.outgoing.len();
+        let step = self.server.handle_timeout(now, &mut self.outgoing);
+        if self.silent {
+            self.outgoing.truncate(before);
+        }
+        matches!(step, ServerStep::Close(_)).then_some(End::Now)
+    }
+
+    /// Puts released messages into the write buffer, and the end of the session behind the last one.
+    fn fetch(&mut self) -> Option<End> {
+        let cursor = self.cursor.as_mut().filter(|_| !self.silent)?;
+        let (released, ended) = {
+            let state = self.shared.feed.state();
+            (state.released, state.ended && state.failure.is_none())
+        };
+        let last_before_silence = self.shared.faults.silence_after();
+        let until = last_before_silence.map_or(released, |last| released.min(last.saturating_add(1)));
+        let now = Nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let (server, outgoing) = (&mut self.server, &mut self.outgoing);
+        let read = self.shared.feed.log.read(cursor, until, |message| {
+            server.send_sequenced(now, message, outgoing).expect("a log's message fits a packet of a live session");
+            outgoing.len() < WRITE_BUFFER_BYTES
+        });
+        match read {
+            Ok(given) => drop(self.shared.counters.messages.fetch_add(given, Relaxed)),
+            Err(error) => return Some(self.lost(&error)),
+        }
+        if last_before_silence.is_some_and(|last| cursor.next() > last) && self.shared.faults.fall_silent() {
+            self.silent = true;
+            self.shared.feed.leave(self.id);
+        } else if ended && cursor.next() >= released && self.shared.config.at_end == AtEnd::EndSession {
+            self.server.end_of_session(now, &mut self.outgoing).expect("a live session can end");
+        }
+        None
+    }
+
+    fn lost(&self, error: &LogError) -> End {
+        self.shared.counters.fell_behind.fetch_add(1, Relaxed);
+        eprintln!("ticklane-venue: closing a client: {error}");
+        End::Now
+    }
+
+    /// Writes everything that is ready, in the pieces that the faults ask for.
+    fn write_out(&mut self) -> io::Result<Option<End>> {
+        let mut ready = &self.outgoing[..];
+        let mut stream = self.stream;
+        while !ready.is_empty() {
+            match self.script.next_piece(ready.len()) {
+                Piece::Write(bytes) => {
+                    stream.write_all(&ready[..bytes])?;
+                    self.shared.counters.bytes.fetch_add(bytes as u64, Relaxed);
+                    ready = &ready[bytes..];
+                }
+                Piece::Cut { .. } => break,
+            }
+        }
+        self.outgoing.clear();
+        if let Some(cut) = self.script.is_cut_due() {
+            self.shared.faults.cut_played();
+            return Ok(Some(if cut.reset { End::Reset } else { End::Graceful }));
+        }
+        if let (Pace::Max, Some(cursor)) = (self.shared.config.pace, &self.cursor) {
+            self.shared.feed.progress(self.id, cursor.next());
+        }
+        Ok(None)
+    }
+
+    /// Until something is released, arrives, or is due.
+    fn wait(&self) {
+        let now = self.now();
+        let limit = self.server.poll_timeout().map_or(IDLE_WAIT, |due| Duration::from_nanos(due.since(now)));
+        let next = self.cursor.as_ref().filter(|_| !self.silent).map(Cursor::next);
+        let at_end = self.shared.config.at_end;
+        self.shared.feed.wait_for(limit.min(IDLE_WAIT), |state| {
+            let inbox = lock(self.inbox);
+            let may_end = state.ended && state.failure.is_none() && at_end == AtEnd::EndSession;
+            !inbox.bytes.is_empty() || inbox.closed || next.is_some_and(|next| next < state.released || may_end)
+        });
+    }
+
+    fn finish(&self, end: &End) {
+        match end {
+            End::Now => {}
+            // The end of our stream goes out, and the socket stays until the client has read it all: closing a socket
+            // with unread input would reset the connection and take the last bytes with it.
+            End::Graceful => {
+                if self.stream.shutdown(Shutdown::Write).is_ok() {
+                    self.shared.feed.wait_for(CLOSE_TIMEOUT, |_| lock(self.inbox).closed);
+                }
+            }
+            End::Reset => {
+                // Zero linger turns the close into a reset. Only the reader is woken here: the close itself is the last
+                // owner's drop, in the caller.
+                let lingers = SockRef::from(self.stream).set_linger(Some(Duration::ZERO));
+                if lingers.is_ok() && self.stream.shutdown(Shutdown::Read).is_ok() {
+                    return;
+                }
+            }
+        }
+        // An error means that the connection is gone already.
+        drop(self.stream.shutdown(Shutdown::Both));
+    }
+}
