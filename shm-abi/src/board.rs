@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::layout::{Layout, LEVEL_WORDS, ROW_WORDS, row};
+use crate::layout::{LEVEL_WORDS, Layout, ROW_WORDS, row};
 use crate::record::{PRICE_NONE, Price, QUANTITY_NONE, Quantity, Side, TradingStatus};
 use crate::seqlock;
 use crate::sync::AtomicU64;

@@ -76,6 +76,8 @@ counters! {
         BurstMax = "burst_max",
         /// Sleeping readers woken.
         Wakes = "wakes",
+        /// Allocations made between receiving a burst and publishing it: only instruments seen for the first time cost any.
+        HotAllocations = "hot_allocations",
     }
 }
 

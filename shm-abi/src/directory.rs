@@ -244,11 +244,16 @@ impl DirectoryWriter {
         self.count
     }
 
-    /// Appends an instrument; returns its row and the place of its levels in the depth area.
+    /// Appends an instrument and returns its row. `open_row` gets the place of its levels in the depth area, and makes
+    /// its board row readable before anybody can know of it.
     ///
     /// # Errors
     /// See [`DirectoryError`]; nothing has changed then.
-    pub(crate) fn append(&mut self, instrument: &Instrument) -> Result<(usize, usize), DirectoryError> {
+    pub(crate) fn append(
+        &mut self,
+        instrument: &Instrument,
+        open_row: impl FnOnce(usize),
+    ) -> Result<usize, DirectoryError> {
         if self.count == self.layout.instruments {
             return Err(DirectoryError::Full { limit: self.layout.instruments });
         }
@@ -267,9 +272,10 @@ impl DirectoryWriter {
         }
         self.count += 1;
         self.depth_used += need;
-        // Release store: whoever sees the count sees the entries below it. Partner: CountLoad.
+        open_row(depth_at);
+        // Release store: whoever sees the count sees the entries and rows below it. Partner: CountLoad.
         store_release(self.mapping.word(live::DIRECTORY_COUNT), self.count as u64, Site::CountStore);
-        Ok((row, depth_at))
+        Ok(row)
     }
 
     /// Sets the provider's index of an entry anew: locates change from day to day.
@@ -319,6 +325,7 @@ impl DirectoryReader {
         let class = Instrument::from_words(&words).depth_class;
         let at = usize::try_from(words[entry::DEPTH_AT]).ok()?;
         let fits = at.is_multiple_of(64) && at.checked_add(depth_bytes(class))? <= self.layout.depth_bytes;
-        (fits && DEPTH_CLASSES.contains(&class)).then_some((self.layout.depth + at, class.into()))
+        // Lazily: an offset that does not fit must not even be added.
+        (fits && DEPTH_CLASSES.contains(&class)).then(|| (self.layout.depth + at, class.into()))
     }
 }

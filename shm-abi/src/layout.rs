@@ -285,20 +285,24 @@ pub mod row {
     pub const PREVIOUS_CLOSE: usize = 24;
     /// Open interest; `u64::MAX`: none.
     pub const OPEN_INTEREST: usize = 25;
-    /// Orders of the instrument in the book.
+    /// Orders of the instrument in the book, as of the event that the row reflects: orders beyond the window come and go
+    /// without touching the row.
     pub const LIVE_ORDERS: usize = 26;
-    /// Levels of the whole book: bids in the low 32 bits, asks in the high.
+    /// Levels of the whole book, bids in the low 32 bits, asks in the high; as of the same event.
     pub const BOOK_LEVELS: usize = 27;
 }
 
-/// The layout in words: any change of a number above changes the hash, and readers of another layout refuse.
+/// The layout in words. A test spells it anew from the numbers above, so whoever changes one of them changes the hash,
+/// and readers of another layout refuse.
 const LAYOUT_TEXT: &str = concat!(
-    "ticklane;header=4096;static=64;slot=64,stamp8,words7;head=4,body=3,span<=64;",
+    "ticklane;header=4096;static=64:magic0,abi1,hash2,bytes3,boot4,epoch6,incarnation7,created8,pid9,flags10,name11,",
+    "orders15-16,market17-18,counters19,feeds20-21,dir22-23,board24,depth25-26,old27,sum63;",
+    "slot=64,stamp8,words7;head=4,body=3,span<=64;",
     "live=state200,beat280,orders300,market380,wake400,dir480;",
-    "counters=128;feeds=16x64,name1,state5,session6,ordersn8,marketn9,seq10,counters16;",
+    "counters=128;feeds=16x64,version0,name1,state5,session6,ordersn8,marketn9,seq10,counters16;",
     "entry=32:id0,symbol1,venue5,traits6,tick7,lot8,depth9,expiry10,strike11,under12,code13,ptraits14;",
     "row=32:version0,n1,tse2,bid3-4,ask5-6,orders7,tsr8,lens9,status10,vseq11,last12-15,ohlc16-19,vol20,turn21-22,",
-    "trades23,prev24,oi25,live26,levels27;level=3"
+    "trades23,prev24,oi25,live26,levels27;level=3;classes=0,5,10,20,50,200"
 );
 
 /// FNV-1a over 64-bit words: catches a torn or foreign header; it is no protection against forgery.
@@ -393,6 +397,9 @@ fn ring_fits(slots: usize) -> bool {
     slots.is_power_of_two() && (SLOTS_MIN..=SLOTS_MAX).contains(&slots)
 }
 
+/// What a lane name must be, in words.
+pub const LANE_NAME_RULE: &str = "1 to 31 characters of a-z, 0-9, '-' and '_'";
+
 /// Whether `name` may name a lane.
 pub fn is_lane_name(name: &str) -> bool {
     (1..=31).contains(&name.len())
@@ -407,7 +414,7 @@ impl Layout {
     pub fn of(plan: &Plan) -> Result<Layout, PlanError> {
         let refuse = |field, value: String, expected| Err(PlanError { field, value, expected });
         if !is_lane_name(&plan.lane) {
-            return refuse("lane name", plan.lane.clone(), "1 to 31 characters of a-z, 0-9, '-' and '_'");
+            return refuse("lane name", plan.lane.clone(), LANE_NAME_RULE);
         }
         for (field, slots) in [("orders_slots", plan.orders_slots), ("market_slots", plan.market_slots)] {
             if !ring_fits(slots) {
@@ -489,5 +496,250 @@ impl Layout {
         let depth_bytes = size(header::DEPTH_BYTES, DEPTH_BYTES_MAX).filter(|bytes| bytes.is_multiple_of(64))?;
         let layout = Self::place(orders_slots, market_slots, instruments, depth_bytes);
         layout.fields().iter().all(|(index, value)| words[*index] == *value).then_some(layout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{CONTINUATION, SPAN_MAX};
+    use crate::slot::{SLOT_WORDS, Slot};
+    use proptest::prelude::*;
+
+    fn plan() -> Plan {
+        Plan { lane: "lane0".into(), orders_slots: 1024, market_slots: 4096, instruments: 100, depth_bytes: 1000 }
+    }
+
+    #[test]
+    fn the_layout_text_spells_the_numbers() {
+        use {entry as e, feed as f, header as h, live as l, row as r};
+        let static_words = format!(
+            "static={STATIC_WORDS}:magic{},abi{},hash{},bytes{},boot{},epoch{},incarnation{},created{},pid{},flags{},\
+             name{},orders{}-{},market{}-{},counters{},feeds{}-{},dir{}-{},board{},depth{}-{},old{},sum{};",
+            h::MAGIC,
+            h::ABI_VERSION,
+            h::LAYOUT_HASH,
+            h::SEGMENT_BYTES,
+            h::BOOT_ID,
+            h::EPOCH,
+            h::INCARNATION,
+            h::CREATED_NS,
+            h::WRITER_PID,
+            h::FLAGS,
+            h::LANE_NAME,
+            h::ORDERS_OFFSET,
+            h::ORDERS_SLOTS,
+            h::MARKET_OFFSET,
+            h::MARKET_SLOTS,
+            h::COUNTERS_OFFSET,
+            h::FEEDS_OFFSET,
+            h::FEEDS,
+            h::DIRECTORY_OFFSET,
+            h::INSTRUMENTS,
+            h::BOARD_OFFSET,
+            h::DEPTH_OFFSET,
+            h::DEPTH_BYTES,
+            h::OLD_EPOCH,
+            h::CHECKSUM
+        );
+        let slots = format!(
+            "slot={},stamp{},words{SLOT_WORDS};head={},body={},span<={SPAN_MAX};",
+            size_of::<Slot>(),
+            size_of::<Slot>() - SLOT_WORDS * 8,
+            crate::record::HEAD_WORDS,
+            crate::record::BODY_WORDS,
+        );
+        let live = format!(
+            "live=state{:x},beat{:x},orders{:x},market{:x},wake{:x},dir{:x};",
+            l::STATE,
+            l::HEARTBEAT_NS,
+            l::ORDERS_HEAD,
+            l::MARKET_HEAD,
+            l::WAKE,
+            l::DIRECTORY_COUNT
+        );
+        let feeds = format!(
+            "counters={LANE_COUNTER_WORDS};feeds={FEEDS_MAX}x{FEED_WORDS},version{},name{},state{},session{},ordersn{},\
+             marketn{},seq{},counters{};",
+            f::VERSION,
+            f::NAME,
+            f::STATE,
+            f::SESSION,
+            f::SESSION_ORDERS_N,
+            f::SESSION_MARKET_N,
+            f::SEQUENCE,
+            f::COUNTERS
+        );
+        let entries = format!(
+            "entry={DIRECTORY_ENTRY_WORDS}:id{},symbol{},venue{},traits{},tick{},lot{},depth{},expiry{},strike{},\
+             under{},code{},ptraits{};",
+            e::INSTRUMENT_ID,
+            e::SYMBOL,
+            e::VENUE,
+            e::TRAITS,
+            e::TICK,
+            e::LOT,
+            e::DEPTH_AT,
+            e::EXPIRY_NS,
+            e::STRIKE,
+            e::UNDERLYING,
+            e::PROVIDER_CODE,
+            e::PROVIDER_TRAITS
+        );
+        let rows = format!(
+            "row={ROW_WORDS}:version{},n{},tse{},bid{}-{},ask{}-{},orders{},tsr{},lens{},status{},vseq{},last{}-{},\
+             ohlc{}-{},vol{},turn{}-{},trades{},prev{},oi{},live{},levels{};",
+            r::VERSION,
+            r::MARKET_N,
+            r::TS_EVENT,
+            r::BID_PRICE,
+            r::BID_QUANTITY,
+            r::ASK_PRICE,
+            r::ASK_QUANTITY,
+            r::QUOTE_ORDERS,
+            r::TS_RECV,
+            r::DEPTH_LENGTHS,
+            r::STATUS,
+            r::VENUE_SEQUENCE,
+            r::LAST_PRICE,
+            r::LAST_TS,
+            r::OPEN,
+            r::CLOSE,
+            r::VOLUME,
+            r::TURNOVER_LOW,
+            r::TURNOVER_HIGH,
+            r::TRADES,
+            r::PREVIOUS_CLOSE,
+            r::OPEN_INTEREST,
+            r::LIVE_ORDERS,
+            r::BOOK_LEVELS
+        );
+        let classes = DEPTH_CLASSES.map(|class| class.to_string()).join(",");
+        let text = format!(
+            "ticklane;header={HEADER_BYTES};{static_words}{slots}{live}{feeds}{entries}{rows}level={LEVEL_WORDS};\
+             classes={classes}"
+        );
+        assert_eq!(text, LAYOUT_TEXT);
+        assert_eq!([r::LAST_QUANTITY, r::LAST_MATCH, r::HIGH, r::LOW], [13, 14, 17, 18]);
+        assert_eq!(
+            (CONTINUATION, layout_hash()),
+            (0x80, 0xa03d5667d606e352),
+            "a new layout: raise ABI_VERSION with it"
+        );
+    }
+
+    #[test]
+    fn sections_follow_each_other_on_page_boundaries() {
+        let layout = Layout::of(&plan()).unwrap();
+        // Counters, feeds, directory (25,600 bytes), board (25,600), depth (1,024), 64 KiB and 256 KiB of rings.
+        let want = [4096, 8192, 16384, 45056, 73728, 77824, 143360, 405504];
+        let Layout { counters, feeds, directory, board, depth, orders, market, bytes, .. } = layout;
+        assert_eq!([counters, feeds, directory, board, depth, orders, market, bytes], want);
+        assert_eq!(layout.depth_bytes, 1024, "whole cache lines");
+    }
+
+    #[test]
+    fn a_plan_out_of_range_is_refused_by_name() {
+        let name = |lane: &str| Plan { lane: lane.into(), ..plan() };
+        let table = [
+            ("lane name", name("")),
+            ("lane name", name("a/b")),
+            ("lane name", name("..")),
+            ("lane name", name("Lane")),
+            ("lane name", name("a23456789012345678901234567890ab")),
+            ("orders_slots", Plan { orders_slots: 512, ..plan() }),
+            ("orders_slots", Plan { orders_slots: 1025, ..plan() }),
+            ("orders_slots", Plan { orders_slots: 1 << 31, ..plan() }),
+            ("market_slots", Plan { market_slots: 0, ..plan() }),
+            ("instruments", Plan { instruments: 0, ..plan() }),
+            ("instruments", Plan { instruments: INSTRUMENTS_MAX + 1, ..plan() }),
+            ("depth_bytes", Plan { depth_bytes: DEPTH_BYTES_MAX + 1, ..plan() }),
+        ];
+        for (field, plan) in table {
+            let error = Layout::of(&plan).unwrap_err();
+            assert_eq!(error.field, field, "{plan:?}");
+            assert!(error.to_string().contains(error.expected), "{error}");
+        }
+        for plan in [name("a"), name("a234567890123456789012345678901"), Plan { depth_bytes: 0, ..plan() }] {
+            assert!(Layout::of(&plan).is_ok(), "{plan:?}");
+        }
+        let largest = Plan {
+            orders_slots: SLOTS_MAX,
+            market_slots: SLOTS_MAX,
+            instruments: INSTRUMENTS_MAX,
+            depth_bytes: DEPTH_BYTES_MAX,
+            ..plan()
+        };
+        assert!(Layout::of(&largest).unwrap().bytes < 1 << 38);
+    }
+
+    #[test]
+    fn one_changed_number_of_a_header_is_refused() {
+        let layout = Layout::of(&plan()).unwrap();
+        let mut words = [0; STATIC_WORDS];
+        layout.store(&mut words);
+        assert_eq!(Layout::load(&words), Some(layout));
+        for (index, value) in layout.fields() {
+            for wrong in [value + 1, value ^ 1 << 63, 0, u64::MAX, value * 2] {
+                let mut changed = words;
+                changed[index] = wrong;
+                let loaded = Layout::load(&changed);
+                // A few more instruments or levels may fit the same pages: then nothing else has moved.
+                let same_pages = [header::INSTRUMENTS, header::DEPTH_BYTES].contains(&index)
+                    && loaded.is_some_and(|other| (other.orders, other.bytes) == (layout.orders, layout.bytes));
+                assert!(loaded.is_none() || same_pages, "word {index}: {wrong} for {value}");
+            }
+        }
+    }
+
+    fn cases() -> ProptestConfig {
+        let cases = if cfg!(miri) { 4 } else { 2000 };
+        ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    }
+
+    proptest! {
+        #![proptest_config(cases())]
+
+        /// Random words, among them nearly right ones, never panic; what they give lies inside the file.
+        #[test]
+        fn a_layout_that_loads_lies_inside_the_file(
+            slots in (prop::num::u64::ANY, 0..34u32, 0..34u32),
+            instruments in prop_oneof![0..20u64, prop::num::u64::ANY],
+            depth in prop_oneof![(0..2048u64).prop_map(|lines| lines * 64), prop::num::u64::ANY],
+            random in prop::collection::vec(prop::num::u64::ANY, STATIC_WORDS),
+            noise in prop::collection::vec((0..STATIC_WORDS, prop::num::u64::ANY), 0..3),
+        ) {
+            let mut words: [u64; STATIC_WORDS] = random.try_into().unwrap();
+            let _ = Layout::load(&words);
+            let placed = Layout::place(1 << slots.1.min(20), 1 << slots.2.min(20), instruments as usize % 5000, 64);
+            placed.store(&mut words);
+            words[header::INSTRUMENTS] = instruments;
+            words[header::DEPTH_BYTES] = depth;
+            let _ = Layout::load(&words);
+            placed.store(&mut words);
+            for (index, value) in noise {
+                words[index] = value;
+            }
+            if let Some(layout) = Layout::load(&words) {
+                prop_assert_eq!(layout.market + layout.market_slots * 64, layout.bytes);
+                prop_assert!(layout.orders + layout.orders_slots * 64 <= layout.market);
+                prop_assert!(layout.depth + layout.depth_bytes <= layout.orders);
+                prop_assert!(layout.board + layout.instruments * ROW_WORDS * 8 <= layout.depth);
+                prop_assert!(layout.directory + layout.instruments * DIRECTORY_ENTRY_WORDS * 8 <= layout.board);
+                prop_assert!(layout.counters >= HEADER_BYTES && layout.feeds >= layout.counters + LANE_COUNTER_WORDS * 8);
+            }
+        }
+    }
+
+    #[test]
+    fn depth_takes_whole_cache_lines() {
+        for class in DEPTH_CLASSES {
+            let bytes = depth_bytes(class);
+            assert!(
+                bytes.is_multiple_of(64)
+                    && bytes >= 2 * usize::from(class) * 24
+                    && bytes < 2 * usize::from(class) * 24 + 64
+            );
+        }
     }
 }

@@ -21,6 +21,9 @@ pub mod counters;
 #[cfg(not(loom))]
 pub mod directory;
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod fuzz_entry;
+#[cfg(not(loom))]
 pub mod layout;
 #[cfg(not(loom))]
 pub mod record;

@@ -704,5 +704,7 @@ pub fn venue_message_body(message: &[u8], words: &mut [u64; 1 + VENUE_MESSAGE_MA
         words[used] = u64::from_le_bytes(bytes);
         used += 1;
     }
+    // A short message still fills a slot's body, and what stands behind it is part of the record's digest.
+    words[used.min(BODY_WORDS)..BODY_WORDS].fill(0);
     used.max(BODY_WORDS)
 }

@@ -197,14 +197,17 @@ pub struct RingReader<M> {
 
 impl<M: RingMemory> RingReader<M> {
     /// A reader that starts at number `cursor`, which must be the first slot of a record or not yet written.
+    ///
+    /// Cursors come from clients and from other processes: one beyond [`SEQUENCE_LIMIT`] is taken as that limit, which
+    /// no writer reaches.
     pub fn new(memory: M, cursor: u64, rejoin: Rejoin) -> Self {
-        RingReader { memory, cursor, rejoin, words: Box::new([0; RECORD_WORDS_MAX]) }
+        RingReader { memory, cursor: cursor.min(SEQUENCE_LIMIT), rejoin, words: Box::new([0; RECORD_WORDS_MAX]) }
     }
 
     /// A reader that starts where `rejoin` says.
     pub fn join(memory: M, rejoin: Rejoin) -> Self {
         let mut reader = Self::new(memory, 0, rejoin);
-        reader.cursor = reader.rejoin_at(0);
+        reader.cursor = reader.rejoin_at(0, 0);
         reader
     }
 
@@ -214,13 +217,14 @@ impl<M: RingMemory> RingReader<M> {
         self.cursor
     }
 
-    /// The public head: how far the writer is, as of its last burst.
+    /// The public head: how far the writer is, as of its last burst. Never above [`SEQUENCE_LIMIT`], whatever the
+    /// memory holds, so that arithmetic on it cannot overflow.
     #[inline(always)]
     pub fn head(&self) -> u64 {
         let head = self.memory.head().load(Relaxed);
         // Acquire fence, partner of HeadStore.
         fence_acquire(Site::HeadLoad);
-        head
+        head.min(SEQUENCE_LIMIT)
     }
 
     /// The memory this reader reads.
@@ -270,17 +274,30 @@ impl<M: RingMemory> RingReader<M> {
             return Polled::Lost(self.lapped(before));
         }
         // The slot is whole and stable: what stands in it is what its writer meant.
-        let next = first[SKIP_WORD];
-        let (next, reason) = match (first[0] as u8, span) {
-            (KIND_SKIP, 1) if next > n && next < SEQUENCE_LIMIT => (next, LossReason::Skipped),
-            _ => (n + 1, LossReason::Malformed),
-        };
-        self.cursor = next;
-        Polled::Lost(Lost { first: n, last: next - 1, reason })
+        if first[0] as u8 == KIND_SKIP && span == 1 {
+            return Polled::Lost(self.skip(n + 1, first[SKIP_WORD]));
+        }
+        self.cursor = n + 1;
+        // A continuation under the cursor: this reader rejoined at a number that the writer had only begun, and that
+        // turned out to be in the middle of a record. The loss belongs to the lap.
+        let in_mid_record = span as u8 & CONTINUATION != 0;
+        let reason = if in_mid_record { LossReason::Lapped } else { LossReason::Malformed };
+        Polled::Lost(Lost { first: n, last: n, reason })
+    }
+
+    /// Moves the cursor to the number that a skip record ending before `end` names. A number that does not lie ahead
+    /// is not believed.
+    fn skip(&mut self, end: u64, next: u64) -> Lost {
+        let first = self.cursor;
+        let believed = (end..SEQUENCE_LIMIT).contains(&next);
+        self.cursor = if believed { next } else { end };
+        let reason = if believed { LossReason::Skipped } else { LossReason::Malformed };
+        Lost { first, last: self.cursor - 1, reason }
     }
 
     fn poll_span(&mut self, before: u64, first: [u64; SLOT_WORDS], span: usize) -> Polled<'_> {
         let n = self.cursor;
+        let end = n + span as u64;
         self.words[..SLOT_WORDS].copy_from_slice(&first);
         let mut continued = true;
         for index in 1..span {
@@ -290,13 +307,29 @@ impl<M: RingMemory> RingReader<M> {
             self.words[at..at + SLOT_WORDS - 1].copy_from_slice(&words[1..]);
         }
         recheck_fence();
-        // One changed stamp anywhere in the record discards all of it: decisions.md 3.
-        if (n..n + span as u64).any(|m| self.memory.slot(m).stamp_relaxed() != stamp_whole(m)) {
+        // One changed stamp anywhere in the record discards all of it: decisions.md 3. The first slot is judged first,
+        // because the span came from it; a writer that overwrites in order changes it first, too.
+        if self.memory.slot(n).stamp_relaxed() != stamp_whole(n) {
             return Polled::Lost(self.lapped(before));
         }
-        self.cursor = n + span as u64;
+        for m in n + 1..end {
+            let stamp = self.memory.slot(m).stamp_relaxed();
+            if stamp > stamp_whole(m) {
+                return Polled::Lost(self.lapped(before));
+            }
+            if stamp < stamp_whole(m) {
+                // A writer of this layout stamps continuations before the first slot: the span is not to be believed.
+                self.cursor = n + 1;
+                return Polled::Lost(Lost { first: n, last: n, reason: LossReason::Malformed });
+            }
+        }
+        self.cursor = end;
         if !continued {
-            return Polled::Lost(Lost { first: n, last: self.cursor - 1, reason: LossReason::Malformed });
+            return Polled::Lost(Lost { first: n, last: end - 1, reason: LossReason::Malformed });
+        }
+        if first[0] as u8 == KIND_SKIP {
+            self.cursor = n;
+            return Polled::Lost(self.skip(end, first[SKIP_WORD]));
         }
         Polled::Record { n, words: &self.words[..SLOT_WORDS + (span - 1) * (SLOT_WORDS - 1)] }
     }
@@ -305,37 +338,34 @@ impl<M: RingMemory> RingReader<M> {
     #[cold]
     fn lapped(&mut self, seen: u64) -> Lost {
         let first = self.cursor;
-        // `seen` is the stamp that gave the lap away, or the old one if the slot changed under the copy; either way the
-        // writer has begun number `cursor + slot_count` at the least.
-        let reached = (seen.saturating_sub(1) / 2).max(first + self.memory.slot_count());
-        self.cursor = self.rejoin_at(reached).max(first + 1);
+        // `seen` is the stamp that gave the lap away, or the old one when the slot changed under the copy.
+        let reached = seen.saturating_sub(1) / 2;
+        self.cursor = self.rejoin_at(first + 1, reached);
         Lost { first, last: self.cursor - 1, reason: LossReason::Lapped }
     }
 
-    /// First record boundary at or after the place that `self.rejoin` asks for, given that the writer has reached
-    /// `reached`. Continuations are skipped, because a cursor must never stand in the middle of a record.
-    fn rejoin_at(&self, reached: u64) -> u64 {
-        let head = self.head().max(match self.rejoin {
-            // The head may lag the stamps by one burst; a number already reached is the better guess.
-            Rejoin::Latest => 0,
-            Rejoin::Oldest => reached,
-        });
-        let mut at = match self.rejoin {
-            Rejoin::Latest => return head,
-            Rejoin::Oldest => head.saturating_sub(self.memory.slot_count() / 4 * 3),
-        };
-        while at < head {
-            let slot = self.memory.slot(at);
-            let stamp = slot.peek();
-            let word0 = slot.copy()[0];
-            recheck_fence();
-            let stable = stamp == stamp_whole(at) && slot.stamp_relaxed() == stamp;
-            if stable && span_byte(word0) & CONTINUATION == 0 {
-                return at;
-            }
-            // A continuation, a slot not yet whole, or one already overwritten: the next may be better.
-            at += 1;
+    /// Where a reader goes on that may not go back behind `lowest`, given that the writer has begun `reached`: the head
+    /// or, for [`Rejoin::Oldest`] and for a head that lags behind `lowest`, the first record that begins within three
+    /// quarters of the ring. Continuations are skipped, because a cursor should not stand in the middle of a record.
+    ///
+    /// Total on hostile memory: looks at no more slots than the ring has.
+    fn rejoin_at(&self, lowest: u64, reached: u64) -> u64 {
+        let head = self.head();
+        if self.rejoin == Rejoin::Latest && head >= lowest {
+            return head;
         }
-        head
+        // The head may lag the stamps by a burst; a number that was begun is the better guess.
+        let end = head.max(reached.min(SEQUENCE_LIMIT)).max(lowest);
+        let start = end.saturating_sub(self.memory.slot_count() / 4 * 3).max(lowest);
+        (start..end).find(|n| self.begins_record(*n)).unwrap_or(end)
+    }
+
+    /// Whether slot `n` is whole now and the first of its record.
+    fn begins_record(&self, n: u64) -> bool {
+        let slot = self.memory.slot(n);
+        let stamp = slot.peek();
+        let word0 = slot.copy()[0];
+        recheck_fence();
+        stamp == stamp_whole(n) && slot.stamp_relaxed() == stamp && span_byte(word0) & CONTINUATION == 0
     }
 }

@@ -12,8 +12,8 @@ use crate::board::{BoardReader, BoardWriter};
 use crate::counters::{CounterReader, CounterWriter, FeedCounter, LANE_COUNTER_WORDS, LaneCounter};
 use crate::directory::{DirectoryError, DirectoryReader, DirectoryWriter, Instrument, Text};
 use crate::layout::{
-    FEED_COUNTER_WORDS, FEED_WORDS, FEEDS_MAX, FeedState, HEADER_BYTES, HEARTBEAT_LIMIT_NS, Layout, Plan, PlanError,
-    STATIC_WORDS, State, feed, fnv_words, header, layout_hash, live,
+    FEED_COUNTER_WORDS, FEED_WORDS, FEEDS_MAX, FeedState, HEADER_BYTES, HEARTBEAT_LIMIT_NS, LANE_NAME_RULE, Layout,
+    Plan, PlanError, STATIC_WORDS, State, feed, fnv_words, header, is_lane_name, layout_hash, live,
 };
 use crate::record::{join_words, split_words};
 use crate::ring::{Rejoin, RingMemory, RingReader, RingWriter};
@@ -95,7 +95,9 @@ pub enum SegmentError {
         source: io::Error,
     },
     /// The file system has no room for the segment.
-    #[error("{path}: no room for a segment of {bytes} bytes: free some, or lower orders_slots, market_slots or instruments")]
+    #[error(
+        "{path}: no room for a segment of {bytes} bytes: free some, or lower orders_slots, market_slots or instruments"
+    )]
     NoRoom {
         /// The segment.
         path: PathBuf,
@@ -186,8 +188,16 @@ pub fn wake_socket(lane: &str) -> String {
     format!("{lane}.wake")
 }
 
+/// Lane names become file names: nothing that could lead out of the runtime directory may pass.
+fn check_lane_name(lane: &str) -> Result<(), PlanError> {
+    if is_lane_name(lane) {
+        return Ok(());
+    }
+    Err(PlanError { field: "lane name", value: lane.into(), expected: LANE_NAME_RULE })
+}
+
 /// Boot id of this host: two words; zeros when the kernel does not tell.
-fn boot_id() -> [u64; 2] {
+pub(crate) fn boot_id() -> [u64; 2] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     let word = |range| hex.get(range).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
@@ -237,8 +247,10 @@ impl LaneLock {
     /// Opens the runtime directory, checks that nobody else can change it, and locks the lane.
     ///
     /// # Errors
-    /// [`SegmentError::UnsafeDirectory`], [`SegmentError::Taken`], [`SegmentError::Io`].
+    /// [`SegmentError::Plan`] for a name that is none, [`SegmentError::UnsafeDirectory`], [`SegmentError::Taken`],
+    /// [`SegmentError::Foreign`], [`SegmentError::Io`].
     pub fn take(runtime_dir: &Path, lane: &str) -> Result<LaneLock, SegmentError> {
+        check_lane_name(lane)?;
         let io = |action, path: PathBuf| move |source| SegmentError::Io { action, path, source };
         let directory = Directory::open(runtime_dir).map_err(io("open directory", runtime_dir.into()))?;
         let facts = directory.facts().map_err(io("stat", runtime_dir.into()))?;
@@ -286,10 +298,7 @@ impl LaneLock {
             Err(SegmentError::Version { .. } | SegmentError::Stale { .. }) => Ok(None),
             // Ours, but cut short or overwritten. A file with our magic is a broken segment and may go; anything else
             // may be somebody's data.
-            Err(SegmentError::NotASegment { why, .. }) if self.has_magic(&name) => {
-                let _ = why;
-                Ok(None)
-            }
+            Err(SegmentError::NotASegment { .. }) if self.has_magic(&name) => Ok(None),
             Err(SegmentError::NotASegment { why, .. }) => Err(SegmentError::Foreign { path, found: why, uid }),
             Err(error) => Err(error),
         }
@@ -307,9 +316,16 @@ impl LaneLock {
     /// it has a name.
     ///
     /// # Errors
-    /// [`SegmentError::Plan`], [`SegmentError::NoRoom`], [`SegmentError::Io`].
+    /// [`SegmentError::Plan`], [`SegmentError::Foreign`] when what stands there is not ours to replace,
+    /// [`SegmentError::NoRoom`], [`SegmentError::Io`].
     pub fn create(&self, plan: &Plan, identity: Identity) -> Result<LaneWriter, SegmentError> {
         let layout = Layout::of(plan)?;
+        if plan.lane != self.lane {
+            let expected = "the lane whose lock is held";
+            return Err(PlanError { field: "lane name", value: plan.lane.clone(), expected }.into());
+        }
+        // Renaming replaces whatever has the name, so look once more: only a segment of ours may go.
+        self.predecessor()?;
         let name = segment_file(&self.lane);
         let path = self.path.join(&name);
         let temporary = format!("{name}.new");
@@ -426,9 +442,8 @@ impl LaneWriter {
     /// # Errors
     /// See [`DirectoryError`]; nothing has changed then.
     pub fn add_instrument(&mut self, instrument: &Instrument) -> Result<usize, DirectoryError> {
-        let (row, depth_at) = self.directory.append(instrument)?;
-        self.board.append(depth_at, instrument.depth_class);
-        Ok(row)
+        let board = &mut self.board;
+        self.directory.append(instrument, |depth_at| board.append(depth_at, instrument.depth_class))
     }
 
     /// Says what the segment is.
@@ -565,9 +580,10 @@ impl Segment {
     /// Opens the segment of `lane` in the runtime directory, checking everything before use.
     ///
     /// # Errors
-    /// [`SegmentError::Missing`], [`SegmentError::NotASegment`], [`SegmentError::Version`], [`SegmentError::Stale`],
+    /// [`SegmentError::Plan`] for a name that is none, [`SegmentError::Missing`], [`SegmentError::NotASegment`], [`SegmentError::Version`], [`SegmentError::Stale`],
     /// [`SegmentError::Io`].
     pub fn open(runtime_dir: &Path, lane: &str) -> Result<Segment, SegmentError> {
+        check_lane_name(lane)?;
         let directory = Directory::open(runtime_dir).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => SegmentError::Missing { path: runtime_dir.join(segment_file(lane)) },
             _ => SegmentError::Io { action: "open directory", path: runtime_dir.into(), source },
@@ -593,9 +609,19 @@ impl Segment {
         if bytes < HEADER_BYTES {
             return Err(not_a_segment(format!("{bytes} bytes: a header alone has {HEADER_BYTES}")));
         }
-        let mapping = Mapping::of_file(&file, bytes, false).map_err(io)?;
-        let layout = Self::check(&mapping, &path)?;
+        Self::over(Mapping::of_file(&file, bytes, false).map_err(io)?, &path)
+    }
+
+    /// A segment over memory that holds at least a header; `path` is for messages.
+    pub(crate) fn over(mapping: Mapping, path: &Path) -> Result<Segment, SegmentError> {
+        let layout = Self::check(&mapping, path)?;
         Ok(Segment { mapping: Arc::new(mapping), layout })
+    }
+
+    /// Changes a word, as a hostile writer would: for the fuzz targets, over memory of their own.
+    pub(crate) fn poke(&self, at: usize, value: u64) {
+        assert!(self.mapping.is_writable(), "a mapped file is read-only for readers");
+        self.mapping.word(at).store(value, Relaxed);
     }
 
     /// Copies the static words, then checks the copy: what was checked is what is used.
@@ -622,7 +648,8 @@ impl Segment {
         if words[header::CHECKSUM] != sum {
             return Err(not_a_segment(format!("checksum {:016x}, expected {sum:016x}", words[header::CHECKSUM])));
         }
-        let layout = Layout::load(&words).ok_or_else(|| not_a_segment("its sizes or offsets are out of range".into()))?;
+        let layout =
+            Layout::load(&words).ok_or_else(|| not_a_segment("its sizes or offsets are out of range".into()))?;
         if layout.bytes != mapping.len() {
             let (have, want) = (mapping.len(), layout.bytes);
             return Err(not_a_segment(format!("{have} bytes, its header says {want}: cut short or being replaced")));
@@ -738,8 +765,7 @@ impl Segment {
         if !before.is_some_and(|before| seqlock::read_end(version, before)) {
             facts.session = None;
         }
-        let counters =
-            CounterReader::new(self.mapping.clone(), offset + feed::COUNTERS * 8, FeedCounter::ALL.len());
+        let counters = CounterReader::new(self.mapping.clone(), offset + feed::COUNTERS * 8, FeedCounter::ALL.len());
         Some((facts, counters))
     }
 

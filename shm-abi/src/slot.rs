@@ -42,7 +42,7 @@ impl Slot {
     pub fn write(&self, n: u64, words: &[u64; SLOT_WORDS]) {
         self.stamp.store(stamp_open(n), Relaxed);
         // Release fence: a reader that sees any new word below must also see the odd stamp above when it loads the
-        // stamp again. Partner: SlotRecheck in `still`.
+        // stamp again. Partner: SlotRecheck in `recheck_fence`.
         fence_release(Site::SlotBegin);
         for (word, value) in self.words.iter().zip(words) {
             word.store(*value, Relaxed);
@@ -66,7 +66,7 @@ impl Slot {
         stamp
     }
 
-    /// Reader: copies the words, which may be torn until [`still`] has said otherwise.
+    /// Reader: copies the words, which may be torn: only stamps loaded again after [`recheck_fence`] say otherwise.
     #[inline(always)]
     pub fn copy(&self) -> [u64; SLOT_WORDS] {
         std::array::from_fn(|i| self.words[i].load(Relaxed))

@@ -35,9 +35,13 @@ pub enum Site {
     RowOpen,
     /// Reader: after copying the row. Partner: [`Site::RowBegin`].
     RowRecheck,
-    /// Writer: between bumping the wake word and loading the sleeper flag. Partner: [`Site::SleeperSet`].
+    /// Writer: between publishing and loading the sleeper flag. Partner: [`Site::SleeperSet`].
+    WakeCheck,
+    /// Writer: the wake word, after clearing the sleeper flag. Partner: [`Site::SleeperSeen`].
     WakeBump,
-    /// Reader: between setting the sleeper flag and looking at the ring again. Partner: [`Site::WakeBump`].
+    /// Reader: between loading the wake word and setting the sleeper flag. Partner: [`Site::WakeBump`].
+    SleeperSeen,
+    /// Reader: between setting the sleeper flag and looking at the ring again. Partner: [`Site::WakeCheck`].
     SleeperSet,
     /// Writer: a count, after the entries below it. Partner: [`Site::CountLoad`].
     CountStore,
@@ -47,7 +51,7 @@ pub enum Site {
 
 impl Site {
     /// Every site, for the tests that weaken them one by one.
-    pub const ALL: [Site; 14] = [
+    pub const ALL: [Site; 16] = [
         Site::SlotBegin,
         Site::SlotFinish,
         Site::SlotOpen,
@@ -58,7 +62,9 @@ impl Site {
         Site::RowFinish,
         Site::RowOpen,
         Site::RowRecheck,
+        Site::WakeCheck,
         Site::WakeBump,
+        Site::SleeperSeen,
         Site::SleeperSet,
         Site::CountStore,
         Site::CountLoad,
@@ -89,6 +95,12 @@ const fn weakened(_site: Site) -> bool {
 /// `Release` store at `site`.
 #[inline(always)]
 pub fn store_release(word: &AtomicU64, value: u64, site: Site) {
+    word.store(value, if weakened(site) { Ordering::Relaxed } else { Ordering::Release });
+}
+
+/// `Release` store of a four-byte word at `site`.
+#[inline(always)]
+pub fn store_release_half(word: &AtomicU32, value: u32, site: Site) {
     word.store(value, if weakened(site) { Ordering::Relaxed } else { Ordering::Release });
 }
 

@@ -89,7 +89,10 @@ impl Mapping {
     /// As [`Mapping::word`], for the whole range.
     #[inline(always)]
     pub fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
-        assert!(offset.is_multiple_of(8) && offset <= self.len && (self.len - offset) / 8 >= count, "{count} at {offset}");
+        assert!(
+            offset.is_multiple_of(8) && offset <= self.len && (self.len - offset) / 8 >= count,
+            "{count} at {offset}"
+        );
         // SAFETY: as in `word`; the whole range was checked.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast(), count) }
     }
@@ -100,7 +103,10 @@ impl Mapping {
     /// When the range is not aligned to 64 bytes or does not lie in the mapping.
     #[inline(always)]
     pub fn slots(&self, offset: usize, count: usize) -> &[Slot] {
-        assert!(offset.is_multiple_of(64) && offset <= self.len && (self.len - offset) / 64 >= count, "{count} at {offset}");
+        assert!(
+            offset.is_multiple_of(64) && offset <= self.len && (self.len - offset) / 64 >= count,
+            "{count} at {offset}"
+        );
         // SAFETY: as in `words`; a `Slot` is eight atomic words, so any bytes are valid.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast(), count) }
     }
@@ -283,10 +289,14 @@ pub fn facts(file: &OwnedFd) -> io::Result<FileFacts> {
 /// `StorageFull` when there is no room.
 pub fn allocate(file: &OwnedFd, bytes: u64) -> io::Result<()> {
     let bytes = i64::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;
-    // SAFETY: only a descriptor and two numbers are passed.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes) } {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
+    loop {
+        // SAFETY: only a descriptor and two numbers are passed.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes) } {
+            0 => return Ok(()),
+            // A signal came while the kernel was clearing pages; what it has done is kept.
+            libc::EINTR => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
     }
 }
 
