@@ -1,0 +1,113 @@
+//! Decode and book alone, nothing published: for measurements, and for whoever needs books without a bus.
+
+use wire::itch50::{Op, OpKind, decode_op_at};
+
+use super::{BATCH, MessageAt};
+use crate::book::{Book, BookLimits, LimitError, NewOrder, OrderFacts, Side};
+
+/// A book that ITCH messages are applied to, by the same look-ahead as [`super::Nasdaq`].
+#[derive(Debug)]
+pub struct BareBook {
+    book: Book,
+    ops: Box<[Op; BATCH]>,
+    refused: u64,
+}
+
+impl BareBook {
+    /// An empty book.
+    ///
+    /// # Errors
+    /// The first limit that is out of its range.
+    pub fn new(limits: BookLimits) -> Result<Self, LimitError> {
+        Ok(BareBook { book: Book::new(limits)?, ops: empty_ops(), refused: 0 })
+    }
+
+    /// Applies up to [`BATCH`] messages in order. What a message cannot do is counted: see [`BareBook::refused`].
+    ///
+    /// # Panics
+    /// When the batch is longer.
+    pub fn apply(&mut self, buf: &[u8], batch: &[MessageAt]) {
+        let ops = &mut self.ops[..batch.len()];
+        for (op, message) in ops.iter_mut().zip(batch) {
+            *op = decode_op_at(buf, message.at as usize, message.len as usize);
+            look_ahead(&self.book, op);
+        }
+        for op in ops.iter_mut() {
+            look_closer(&self.book, op);
+        }
+        for op in ops.iter() {
+            if !apply_op(&mut self.book, op) {
+                self.refused += 1;
+            }
+        }
+    }
+
+    /// The book; its instruments are stock locates.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Messages that could not be applied.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+/// Room for a batch, to be overwritten.
+pub(super) fn empty_ops() -> Box<[Op; BATCH]> {
+    let empty = decode_op_at(&[], 0, 0);
+    vec![empty; BATCH].try_into().unwrap_or_else(|_| unreachable!("BATCH were made"))
+}
+
+/// First pass over a batch: the lines that the message names.
+#[inline(always)]
+pub(super) fn look_ahead(book: &Book, op: &Op) {
+    // Fields that a type lacks hold its reference: asking twice for one line costs less than a branch on the type.
+    book.look_ahead(op.reference);
+    book.look_ahead(op.new_reference);
+    // Asks for the other side's line when no side is named; it lies beside this one.
+    let side = if op.side == b'S' { Side::Ask } else { Side::Bid };
+    book.look_ahead_add(op.locate.into(), side);
+}
+
+/// Second pass: what the first one's lines name. Returns the side of the order that the message is about.
+#[inline(always)]
+pub(super) fn look_closer(book: &Book, op: &mut Op) -> Option<Side> {
+    match op.kind {
+        OpKind::Add => {
+            let side = Side::from_code(op.side)?;
+            book.look_closer_add(op.locate.into(), side, op.price);
+            Some(side)
+        }
+        OpKind::Execute | OpKind::ExecutePrice | OpKind::Cancel | OpKind::Delete | OpKind::Replace => {
+            let (slot, side) = book.look_closer(op.reference);
+            op.slot = slot;
+            side.map(|(_, side)| side)
+        }
+        OpKind::Other | OpKind::Malformed | OpKind::Unknown => None,
+    }
+}
+
+#[inline(always)]
+fn apply_op(book: &mut Book, op: &Op) -> bool {
+    let instrument = u32::from(op.locate);
+    let Op { reference, new_reference, quantity, price, .. } = *op;
+    match op.kind {
+        OpKind::Add => {
+            let Some(side) = Side::from_code(op.side) else { return false };
+            book.add(NewOrder { instrument, side, reference, price, quantity }).is_ok()
+        }
+        OpKind::Execute | OpKind::ExecutePrice | OpKind::Cancel => {
+            let Some(slot) = book.find(reference, op.slot) else { return false };
+            !book.take(slot, quantity).overfill
+        }
+        OpKind::Delete => book.find(reference, op.slot).map(|slot| book.remove(slot)).is_some(),
+        OpKind::Replace => {
+            let Some(slot) = book.find(reference, op.slot) else { return false };
+            let OrderFacts { instrument, side, .. } = book.remove(slot).order;
+            book.add(NewOrder { instrument, side, reference: new_reference, price, quantity }).is_ok()
+        }
+        OpKind::Other => true,
+        OpKind::Malformed | OpKind::Unknown => false,
+    }
+}

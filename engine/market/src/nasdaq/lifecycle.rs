@@ -1,0 +1,141 @@
+//! What happens to a feed as a whole: restarts, gaps, new sessions, better and worse times.
+
+use shm_abi::board::{Level, Quality, RowUpdate};
+use shm_abi::counters::LaneCounter;
+use shm_abi::layout::row;
+use shm_abi::record::{PRICE_NONE, Restart, flag, kind, restart_body, restart_reason};
+use shm_abi::segment::LaneWriter;
+
+use super::out::{Event, NO_SIDE};
+use super::{Facts, InstrumentIds, Io, Known, Nasdaq, Resume, SIDES, Stamps, quality_of};
+
+/// Words of a row that begin anew with a session, and their first values. The previous close is the close.
+const DAY_WORDS: [(usize, u64); 14] = [
+    (row::LAST_PRICE, PRICE_NONE as u64),
+    (row::LAST_QUANTITY, 0),
+    (row::LAST_MATCH, 0),
+    (row::LAST_TS, 0),
+    (row::OPEN, PRICE_NONE as u64),
+    (row::HIGH, PRICE_NONE as u64),
+    (row::LOW, PRICE_NONE as u64),
+    (row::CLOSE, PRICE_NONE as u64),
+    (row::VOLUME, 0),
+    (row::TURNOVER_LOW, 0),
+    (row::TURNOVER_HIGH, 0),
+    (row::TRADES, 0),
+    (row::LIVE_ORDERS, 0),
+    (row::BOOK_LEVELS, 0),
+];
+
+fn clear_row(row: &mut RowUpdate<'_>) {
+    let close = row.get(row::CLOSE);
+    if close as i64 != PRICE_NONE {
+        row.set(row::PREVIOUS_CLOSE, close);
+    }
+    for (word, value) in DAY_WORDS {
+        row.set(word, value);
+    }
+    for side in SIDES {
+        row.set_quote(side, Level { price: PRICE_NONE, quantity: 0, orders: 0 });
+    }
+    row.clear_depth();
+    row.set_status(shm_abi::record::TradingStatus::Unknown, 0);
+}
+
+impl<I: InstrumentIds> Nasdaq<I> {
+    /// Says what the epoch before has published, before the messages of this session are applied again from the first.
+    pub fn resume(&mut self, resume: Resume) {
+        self.feed.resume = resume;
+    }
+
+    /// Whether the message that comes next is already known to both rings of the epoch before.
+    pub fn is_rebuilding(&self) -> bool {
+        Known::of(self.feed.sequence + 1, &self.feed.resume).everywhere
+    }
+
+    /// Venue sequence of the last message that was applied or declared missing; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.feed.sequence
+    }
+
+    /// Names the venue's session without clearing anything: before its first message.
+    pub fn set_session(&mut self, session: &[u8; 16]) {
+        self.feed.session = *session;
+    }
+
+    /// Changes the UNIX time of the venue's local midnight, ns: with a new day. Values from 2^63 on are cut below it.
+    pub fn set_midnight(&mut self, midnight_ns: u64) {
+        self.feed.config.midnight_ns = midnight_ns.min(u64::MAX >> 1);
+    }
+
+    /// Declares the venue's messages `first` to `last` missing. Every book announced so far is suspect until the next
+    /// session. `reason`: see [`shm_abi::record::gap_reason`].
+    pub fn gap(&mut self, first: u64, last: u64, reason: u64, stamps: Stamps, lane: &mut LaneWriter) {
+        let feed = &mut self.feed;
+        feed.sequence = feed.sequence.max(last);
+        let event = Event::bare(last, stamps.ts_recv, stamps.ts_publish, stamps.flags);
+        let mut io = feed.begin(&event, lane);
+        io.out.both(event.record(kind::GAP, NO_SIDE, 0, [first, last, reason]));
+        io.out.orders.close();
+        let market_n = io.out.market.close();
+        for facts in feed.facts.iter_mut().filter(|facts| facts.is_known()) {
+            facts.bits |= flag::SUSPECT;
+            let mut row = io.board.update(facts.row as usize);
+            row.set_quality(quality_of(facts, feed.quality));
+            event.stamp_row(&mut row, market_n);
+        }
+        io.out.commit();
+        if !io.out.is_rebuilding() {
+            lane.counters.add(LaneCounter::Gaps, 1);
+            lane.counters.add(LaneCounter::GapMessages, last.saturating_sub(first).saturating_add(1));
+        }
+    }
+
+    /// The venue began a new session: publishes the restart, then clears every book and row of this feed. The sequence
+    /// counts anew; what was to be resumed is over.
+    pub fn new_session(&mut self, session: &[u8; 16], stamps: Stamps, lane: &mut LaneWriter) {
+        let feed = &mut self.feed;
+        let old_session = std::mem::replace(&mut feed.session, *session);
+        let venue_sequence = std::mem::take(&mut feed.sequence);
+        feed.resume = Resume::default();
+        feed.phase = 0;
+        let event = Event::bare(0, stamps.ts_recv, stamps.ts_publish, stamps.flags);
+        let restart = |old_end| Restart {
+            old_epoch: lane.identity().epoch,
+            old_end,
+            session: old_session,
+            venue_sequence,
+            reason: restart_reason::SESSION,
+        };
+        let ends = [lane.orders.next_number(), lane.market.next_number()].map(|end| restart_body(&restart(end)));
+        let mut io = Io::open(Known::NOWHERE, None, lane);
+        io.out.restart(&event, &ends);
+        io.out.finish();
+        let mut symbols: Vec<_> = feed.symbols.by_name.values_mut().collect();
+        symbols.sort_unstable_by_key(|symbol| symbol.row);
+        for symbol in symbols {
+            let mut event = event;
+            let mut io = Io::open(Known::NOWHERE, None, lane);
+            if let Some(locate) = symbol.locate.take() {
+                feed.book.clear(locate.into());
+                feed.facts[locate as usize] = Facts::UNKNOWN;
+            }
+            event.instrument_id = symbol.instrument_id;
+            io.out.both(event.record(kind::CLEAR, NO_SIDE, 0, [0; 3]));
+            let mut row = io.board.update(symbol.row as usize);
+            clear_row(&mut row);
+            row.set_quality(feed.quality);
+            io.out.finish_with_row(&event, row);
+        }
+        lane.counters.set(LaneCounter::LiveOrders, feed.book.live_orders() as u64);
+    }
+
+    /// Says how far the rows can be trusted; suspect books stay gapped while the feed is live.
+    pub fn set_quality(&mut self, quality: Quality, lane: &mut LaneWriter) {
+        self.feed.quality = quality;
+        for symbol in self.feed.symbols.by_name.values() {
+            let facts = symbol.locate.map_or(Facts::UNKNOWN, |locate| self.feed.facts[locate as usize]);
+            lane.board.update(symbol.row as usize).set_quality(quality_of(&facts, quality));
+        }
+    }
+}

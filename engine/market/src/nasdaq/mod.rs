@@ -1,0 +1,435 @@
+//! Nasdaq TotalView-ITCH 5.0 onto the bus: the one place where the venue's vocabulary and ours meet.
+//!
+//! Per venue event the records go into the rings unseen, the board row is written, naming the number of the event's last
+//! market record, and only then both rings show the event: who sees a record finds the row at least as new
+//! (decisions.md 6).
+//!
+//! | message | orders ring | market ring |
+//! |---|---|---|
+//! | `A` `F` | add | levels, quote |
+//! | `E` | trade, fill, cancel | trade, levels, quote |
+//! | `C` | trade (if printable), fill, cancel | trade, levels, quote |
+//! | `X` `D` | cancel | levels, quote |
+//! | `U` | cancel, add | levels, quote |
+//! | `P` `Q` `B` | trade, trade break | the same |
+//! | `H` `S` `Y` `h` `W` | | status |
+//! | `I` `J` `R` | | imbalance, price band, instrument |
+//! | `K` `L` `N` `O` `V` | | venue message, verbatim |
+//!
+//! Levels are those inside the instrument's window, with the one that leaves it because another came, and the one that
+//! comes because another left. An order far from the touch so changes nothing in the market ring, nor the row.
+//!
+//! Choices that the venue leaves open:
+//! * A replace whose new order cannot be added still removes the original: the venue has said that it is gone.
+//! * Executions of unknown orders count as volume of the message's own instrument; a print at a price of its own is
+//!   published as a trade (data/README.md). The message counts as rejected all the same: it changed no book.
+//! * A broken trade is published and not taken out of volume, turnover, high and low: the reference does not either, and
+//!   the prints of a whole day would have to be kept for it.
+//! * At `S`/`C`, end of messages, the books stay until the next session or day begins: the venue deletes day orders by
+//!   `D` itself, and readers may want the closing state.
+//! * A non-printable execution is a trade flagged so; it moves neither last price nor volume: the cross prints it.
+
+mod bare;
+mod config;
+mod directory;
+mod lifecycle;
+mod orders;
+mod out;
+mod status;
+mod trades;
+
+pub use bare::BareBook;
+pub use config::{ConfigError, DenseIds, DepthPlan, IdError, InstrumentIds, NasdaqConfig};
+
+use shm_abi::board::{BoardWriter, Quality, RowUpdate};
+use shm_abi::counters::{CounterWriter, LaneCounter};
+use shm_abi::record::{AnomalyCode, Side, flag, kind, split_words};
+use shm_abi::segment::LaneWriter;
+use shm_abi::slot::SLOT_WORDS;
+use shm_abi::sys::prefetch;
+use wire::itch50::{Op, OpKind, decode_op_at};
+
+use crate::book::Book;
+use directory::Symbols;
+use out::{Event, Out, Outbox, anomaly_of};
+
+/// Most messages of one batch: their lines are asked for together.
+pub const BATCH: usize = 32;
+/// A mark record with the full venue sequence stands at every multiple of this.
+pub const MARK_INTERVAL: u64 = 1 << 20;
+/// Stock locates: the wire has two bytes for them.
+const LOCATES: usize = 1 << 16;
+
+/// Place of one message in a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MessageAt {
+    /// The venue's sequence, from 1 in each session.
+    pub sequence: u64,
+    /// Offset of its first byte, the type.
+    pub at: u32,
+    /// Its bytes.
+    pub len: u32,
+}
+
+/// When a batch was received and is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stamps {
+    /// Socket time, ns since the UNIX epoch.
+    pub ts_recv: u64,
+    /// Ring time, ns since the UNIX epoch: one reading per batch.
+    pub ts_publish: u64,
+    /// [`RECV_USER`](flag::RECV_USER) and [`RECV_COALESCED`](flag::RECV_COALESCED), as they apply.
+    pub flags: u8,
+}
+
+/// Where publishing resumes after a restart of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// Events up to this venue sequence stand in the orders ring of the epoch before.
+    pub orders_after: u64,
+    /// Events up to this venue sequence stand in the market ring of the epoch before.
+    pub market_after: u64,
+}
+
+/// What is kept of a stock locate on the hot path: a quarter of a cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(16))]
+struct Facts {
+    /// Row on the board; [`NO_ROW`]: never announced in this session.
+    row: u32,
+    instrument_id: u32,
+    /// Orders in the book.
+    live_orders: u32,
+    /// Levels of its window.
+    class: u8,
+    /// [`flag::SUSPECT`] as in records, [`TRADING`], [`CROSSED`].
+    bits: u8,
+    /// Letter of the last trading action; 0: none yet.
+    state: u8,
+}
+
+const NO_ROW: u32 = u32::MAX;
+/// Bit of [`Facts::bits`]: in continuous trading.
+const TRADING: u8 = 0x01;
+/// Bit of [`Facts::bits`]: the book is crossed, and that was declared.
+const CROSSED: u8 = 0x02;
+
+impl Facts {
+    const UNKNOWN: Facts = Facts { row: NO_ROW, instrument_id: 0, live_orders: 0, class: 0, bits: 0, state: 0 };
+
+    #[inline(always)]
+    fn is_known(&self) -> bool {
+        self.row != NO_ROW
+    }
+}
+
+/// Whether a message was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Applied,
+    Rejected,
+}
+
+/// What a batch adds to the counters, added once at its end.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    published: u64,
+    rejected: u64,
+    rebuilt: u64,
+    quote_events: u64,
+    trades: u64,
+}
+
+/// One Nasdaq feed: messages in, records, board rows and directory entries out.
+#[derive(Debug)]
+pub struct Nasdaq<I> {
+    ops: Box<[Op; BATCH]>,
+    feed: Feed<I>,
+}
+
+/// Everything but the batch's operations, which are lent to it.
+#[derive(Debug)]
+struct Feed<I> {
+    book: Book,
+    facts: Box<[Facts]>,
+    symbols: Symbols,
+    ids: I,
+    config: NasdaqConfig,
+    resume: Resume,
+    /// Venue sequence of the last message applied or declared missing.
+    sequence: u64,
+    session: [u8; 16],
+    /// Letter of the last system event; 0: none yet.
+    phase: u8,
+    quality: Quality,
+    tally: Tally,
+}
+
+impl<I: InstrumentIds> Nasdaq<I> {
+    /// Most messages of one [`Nasdaq::apply`].
+    pub const BATCH: usize = BATCH;
+
+    /// An empty book.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
+    pub fn new(config: NasdaqConfig, ids: I) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let feed = Feed {
+            book: Book::new(config.limits)?,
+            facts: vec![Facts::UNKNOWN; LOCATES].into_boxed_slice(),
+            symbols: Symbols::default(),
+            ids,
+            config,
+            resume: Resume::default(),
+            sequence: 0,
+            session: [b' '; 16],
+            phase: 0,
+            quality: Quality::Fresh,
+            tally: Tally::default(),
+        };
+        Ok(Nasdaq { ops: bare::empty_ops(), feed })
+    }
+
+    /// Applies up to [`Nasdaq::BATCH`] messages in order and publishes what they did. Places beyond `buf` count as
+    /// truncated messages. The heads of the rings are the caller's to move, once per burst.
+    ///
+    /// # Panics
+    /// When the batch is longer.
+    pub fn apply(&mut self, buf: &[u8], batch: &[MessageAt], stamps: Stamps, lane: &mut LaneWriter) {
+        let Nasdaq { ops, feed } = self;
+        let ops = &mut ops[..batch.len()];
+        for (op, message) in ops.iter_mut().zip(batch) {
+            *op = decode_op_at(buf, message.at as usize, message.len as usize);
+            bare::look_ahead(&feed.book, op);
+            prefetch(&feed.facts[op.locate as usize]);
+        }
+        for op in ops.iter_mut() {
+            bare::look_closer(&feed.book, op);
+            let row = feed.facts[op.locate as usize].row;
+            lane.board.prefetch(row as usize);
+        }
+        for (op, message) in ops.iter().zip(batch) {
+            feed.message(op, *message, buf, stamps, lane);
+        }
+        feed.count(&mut lane.counters);
+    }
+
+    /// Counts messages that had been seen before.
+    pub fn duplicate(&mut self, lane: &mut LaneWriter, count: u64) {
+        lane.counters.add(LaneCounter::Received, count);
+        lane.counters.add(LaneCounter::Duplicates, count);
+    }
+
+    /// The book; its instruments are stock locates.
+    pub fn book(&self) -> &Book {
+        &self.feed.book
+    }
+
+    /// Row of a stock locate on the board; `None` when it was not announced in this session.
+    pub fn row_of_locate(&self, locate: u16) -> Option<usize> {
+        let facts = self.feed.facts[locate as usize];
+        facts.is_known().then_some(facts.row as usize)
+    }
+
+    /// Whether a stock locate's book may be wrong: an order was unknown, or messages are missing.
+    pub fn is_suspect(&self, locate: u16) -> bool {
+        self.feed.facts[locate as usize].bits & flag::SUSPECT != 0
+    }
+
+    /// Where lasting ids come from.
+    pub fn ids(&self) -> &I {
+        &self.feed.ids
+    }
+}
+
+/// Bytes of a message that lie in the buffer.
+#[inline(always)]
+fn bytes_of(buf: &[u8], message: MessageAt) -> &[u8] {
+    let tail = buf.get(message.at as usize..).unwrap_or_default();
+    &tail[..tail.len().min(message.len as usize)]
+}
+
+impl<I: InstrumentIds> Feed<I> {
+    #[inline(always)]
+    fn message(&mut self, op: &Op, message: MessageAt, buf: &[u8], stamps: Stamps, lane: &mut LaneWriter) {
+        let sequence = message.sequence;
+        self.sequence = sequence;
+        let mut event = Event::bare(sequence, stamps.ts_recv, stamps.ts_publish, stamps.flags);
+        event.ts_event = self.config.midnight_ns + op.timestamp_ns;
+        let known = Known::of(sequence, &self.resume);
+        let fate = if op.kind == OpKind::Other {
+            self.other(bytes_of(buf, message), op.locate, event, lane)
+        } else {
+            let mut io = self.begin(&event, lane);
+            match op.kind {
+                OpKind::Add => self.add(op, event, &mut io),
+                OpKind::Execute => self.execute(op, event, None, &mut io),
+                OpKind::ExecutePrice => self.execute(op, event, Some(op.price), &mut io),
+                OpKind::Cancel => self.cancel(op, event, Some(op.quantity), &mut io),
+                OpKind::Delete => self.cancel(op, event, None, &mut io),
+                OpKind::Replace => self.replace(op, event, &mut io),
+                OpKind::Other | OpKind::Malformed | OpKind::Unknown => {
+                    self.undecoded(op, bytes_of(buf, message), event, &mut io)
+                }
+            }
+        };
+        let tally = &mut self.tally;
+        match fate {
+            _ if known.everywhere => tally.rebuilt += 1,
+            Fate::Applied => tally.published += 1,
+            Fate::Rejected => tally.rejected += 1,
+        }
+    }
+
+    /// Opens a venue message's event, with a mark where one is due.
+    #[inline(always)]
+    fn begin<'r>(&self, event: &Event, lane: &'r mut LaneWriter) -> Io<'r> {
+        Io::open(Known::of(event.sequence, &self.resume), self.mark(event), lane)
+    }
+
+    /// A message that has no meaning in this dialect.
+    #[cold]
+    fn undecoded(&mut self, op: &Op, bytes: &[u8], mut event: Event, io: &mut Io<'_>) -> Fate {
+        let code = if op.kind == OpKind::Unknown { AnomalyCode::UnknownType } else { AnomalyCode::Malformed };
+        // Its time stamp means nothing either.
+        event.ts_event = 0;
+        let letter = bytes.first().copied().unwrap_or(0);
+        self.reject(code, letter.into(), bytes.len() as u64, None, &event, io)
+    }
+
+    /// Declares a message that was not applied, and ends its event.
+    #[cold]
+    fn reject(
+        &mut self,
+        code: AnomalyCode,
+        subject: u64,
+        detail: u64,
+        locate: Option<u16>,
+        event: &Event,
+        io: &mut Io<'_>,
+    ) -> Fate {
+        declare(code, subject, detail, event, &mut io.out, io.counters);
+        let facts = locate.map(|locate| &mut self.facts[locate as usize]).filter(|facts| facts.is_known());
+        match facts {
+            None => io.out.finish(),
+            Some(facts) => {
+                let mut row = io.board.update(facts.row as usize);
+                if matches!(code, AnomalyCode::UnknownOrder | AnomalyCode::DuplicateOrder) {
+                    suspect(facts, self.quality, &mut row);
+                }
+                io.out.finish_with_row(event, row);
+            }
+        }
+        Fate::Rejected
+    }
+
+    /// The record of the venue's full sequence, when it is due.
+    #[inline(always)]
+    fn mark(&self, event: &Event) -> Option<[u64; SLOT_WORDS]> {
+        if !event.sequence.is_multiple_of(MARK_INTERVAL) {
+            return None;
+        }
+        let [a, b] = split_words(&self.session);
+        Some(event.record(kind::MARK, 0, 0, [event.sequence, a, b]))
+    }
+
+    /// Adds what a batch did to the lane's counters.
+    #[inline(always)]
+    fn count(&mut self, counters: &mut CounterWriter) {
+        let tally = std::mem::take(&mut self.tally);
+        counters.add(LaneCounter::Received, tally.published + tally.rejected);
+        counters.add(LaneCounter::Published, tally.published);
+        counters.add(LaneCounter::Rejected, tally.rejected);
+        counters.add(LaneCounter::Rebuilt, tally.rebuilt);
+        counters.add(LaneCounter::QuoteEvents, tally.quote_events);
+        counters.add(LaneCounter::Trades, tally.trades);
+        counters.set(LaneCounter::LiveOrders, self.book.live_orders() as u64);
+        counters.set(LaneCounter::OrderLimit, self.book.order_limit() as u64);
+    }
+}
+
+/// Which rings of the epoch before already have an event.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    orders: bool,
+    market: bool,
+    everywhere: bool,
+}
+
+impl Known {
+    /// Neither has it: what no venue message caused.
+    const NOWHERE: Known = Known { orders: false, market: false, everywhere: false };
+
+    #[inline(always)]
+    fn of(sequence: u64, resume: &Resume) -> Known {
+        let (orders, market) = (sequence <= resume.orders_after, sequence <= resume.market_after);
+        Known { orders, market, everywhere: orders && market }
+    }
+}
+
+/// What one event is written to.
+#[derive(Debug)]
+struct Io<'r> {
+    out: Out<'r>,
+    board: &'r mut BoardWriter,
+    counters: &'r mut CounterWriter,
+}
+
+impl<'r> Io<'r> {
+    /// Opens an event in both rings.
+    #[inline(always)]
+    fn open(known: Known, mark: Option<[u64; SLOT_WORDS]>, lane: &'r mut LaneWriter) -> Io<'r> {
+        let LaneWriter { orders, market, board, counters, .. } = lane;
+        Io {
+            out: Out {
+                orders: Outbox::new(orders, !known.orders, mark),
+                market: Outbox::new(market, !known.market, mark),
+            },
+            board,
+            counters,
+        }
+    }
+}
+
+/// The book of an instrument may be wrong from now on.
+#[cold]
+fn suspect(facts: &mut Facts, feed: Quality, row: &mut RowUpdate<'_>) {
+    facts.bits |= flag::SUSPECT;
+    row.set_quality(quality_of(facts, feed));
+}
+
+/// Quality of a row: that of its feed, but gapped while a live feed's book is suspect.
+fn quality_of(facts: &Facts, feed: Quality) -> Quality {
+    if feed == Quality::Fresh && facts.bits & flag::SUSPECT != 0 { Quality::Gapped } else { feed }
+}
+
+/// Declares an anomaly in both rings and counts it, unless the epoch before did.
+#[cold]
+fn declare(
+    code: AnomalyCode,
+    subject: u64,
+    detail: u64,
+    event: &Event,
+    out: &mut Out<'_>,
+    counters: &mut CounterWriter,
+) {
+    out.anomaly(event, &anomaly_of(event, code, subject, detail));
+    let counter = match code {
+        AnomalyCode::UnknownOrder => LaneCounter::UnknownOrder,
+        AnomalyCode::Overfill => LaneCounter::Overfill,
+        AnomalyCode::DuplicateOrder => LaneCounter::DuplicateOrder,
+        AnomalyCode::UnknownType => LaneCounter::UnknownType,
+        AnomalyCode::Malformed => LaneCounter::Malformed,
+        AnomalyCode::UnknownInstrument => LaneCounter::UnknownInstrument,
+        AnomalyCode::TableFull => LaneCounter::TableFull,
+        AnomalyCode::Crossed => LaneCounter::Crossed,
+        _ => LaneCounter::BadField,
+    };
+    if !out.is_rebuilding() {
+        counters.add(counter, 1);
+    }
+}
+
+/// Both sides, bids first.
+const SIDES: [Side; 2] = [Side::Bid, Side::Ask];

@@ -1,0 +1,209 @@
+//! The way out: records of one venue event staged for the two rings, and the fields that all of them share.
+
+use shm_abi::board::RowUpdate;
+use shm_abi::layout::row;
+use shm_abi::record::{Anomaly, AnomalyCode, HEAD_WORDS, INSTRUMENT_NONE, Price, flag, kind, side};
+use shm_abi::ring::{RingWriter, word0};
+use shm_abi::segment::MappedRing;
+use shm_abi::slot::SLOT_WORDS;
+
+use super::Facts;
+
+/// 1e-9 units in one raw price unit of 1e-4.
+const PRICE_SCALE: i64 = 100_000;
+
+/// A raw price of the wire, four decimals, on the bus.
+#[inline(always)]
+pub(super) fn price(raw: u32) -> Price {
+    i64::from(raw) * PRICE_SCALE
+}
+
+/// What the heads of an event's records have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event {
+    // Not in the order of the head's words: copied from stores just made, they would be read in pairs, which stalls.
+    /// Publish delay and the low half of the sequence: word 3 of the head.
+    pub(super) delay_and_sequence: u64,
+    pub(super) sequence: u64,
+    pub(super) ts_recv: u64,
+    pub(super) instrument_id: u32,
+    /// Receive flags, and SUSPECT once the instrument is known.
+    pub(super) flags: u8,
+    pub(super) ts_event: u64,
+}
+
+impl Event {
+    /// About no instrument, and without a venue time.
+    pub(super) fn bare(sequence: u64, ts_recv: u64, ts_publish: u64, flags: u8) -> Event {
+        let delay = ts_publish.saturating_sub(ts_recv).min(u32::MAX.into());
+        let delay_and_sequence = delay | sequence << 32;
+        Event { sequence, ts_event: 0, ts_recv, delay_and_sequence, flags, instrument_id: INSTRUMENT_NONE }
+    }
+
+    /// From here on about the instrument of `facts`.
+    #[inline(always)]
+    pub(super) fn about(&mut self, facts: &Facts) {
+        self.instrument_id = facts.instrument_id;
+        self.flags |= facts.bits & flag::SUSPECT;
+    }
+
+    #[inline(always)]
+    fn head(&self, kind: u8, code: u8, flags: u8) -> [u64; HEAD_WORDS] {
+        let word0 = word0(kind, self.flags | flags, 1, code, self.instrument_id);
+        [word0, self.ts_event, self.ts_recv, self.delay_and_sequence]
+    }
+
+    /// A record of one slot.
+    #[inline(always)]
+    pub(super) fn record(&self, kind: u8, code: u8, flags: u8, body: [u64; 3]) -> [u64; SLOT_WORDS] {
+        let [a, b, c, d] = self.head(kind, code, flags);
+        [a, b, c, d, body[0], body[1], body[2]]
+    }
+
+    /// The time, sequence and ring number that a row reflects.
+    #[inline(always)]
+    pub(super) fn stamp_row(&self, row: &mut RowUpdate<'_>, market_n: u64) {
+        row.set(row::MARKET_N, market_n);
+        row.set(row::TS_EVENT, self.ts_event);
+        row.set(row::TS_RECV, self.ts_recv);
+        row.set(row::VENUE_SEQUENCE, self.sequence);
+    }
+}
+
+/// One ring's side of an event. The newest record is held back until it is known whether it is the last, because the
+/// last one says so.
+#[derive(Debug)]
+pub(super) struct Outbox<'r> {
+    ring: &'r mut RingWriter<MappedRing>,
+    /// Its first word is 0 while nothing is held: no kind of record is 0.
+    held: [u64; SLOT_WORDS],
+    /// Records so far, pushed or not.
+    pub(super) records: u32,
+    /// Off while the events are known from the epoch before: nothing is pushed then.
+    pub(super) on: bool,
+}
+
+const LAST: u64 = (flag::LAST as u64) << 8;
+
+impl<'r> Outbox<'r> {
+    #[inline(always)]
+    pub(super) fn new(ring: &'r mut RingWriter<MappedRing>, on: bool, first: Option<[u64; SLOT_WORDS]>) -> Self {
+        let records = u32::from(first.is_some());
+        Outbox { ring, held: first.unwrap_or([0; SLOT_WORDS]), records, on }
+    }
+
+    #[inline(always)]
+    fn push_held(&mut self) {
+        if self.held[0] != 0 && self.on {
+            self.ring.push(&self.held);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&mut self, record: [u64; SLOT_WORDS]) {
+        self.push_held();
+        self.held = record;
+        self.records += 1;
+    }
+
+    /// A record of several slots, the last of its event.
+    pub(super) fn put_last_span(&mut self, head: [u64; HEAD_WORDS], body: &[u64]) {
+        self.push_held();
+        let mut words = [0; HEAD_WORDS + 1 + shm_abi::record::VENUE_MESSAGE_MAX / 8];
+        words[..HEAD_WORDS].copy_from_slice(&head);
+        words[0] |= LAST;
+        words[HEAD_WORDS..HEAD_WORDS + body.len()].copy_from_slice(body);
+        if self.on {
+            self.ring.push_span(&words[..HEAD_WORDS + body.len()]);
+        }
+        self.held[0] = 0;
+        self.records += 1;
+    }
+
+    /// Ends the event; its slots are written but not yet visible. Returns the number of its last record; while nothing
+    /// is pushed, the last number of the ring.
+    #[inline(always)]
+    pub(super) fn close(&mut self) -> u64 {
+        if self.held[0] != 0 && self.on {
+            self.held[0] |= LAST;
+            self.ring.push(&self.held);
+        }
+        self.ring.next_number().saturating_sub(1)
+    }
+}
+
+/// Both rings.
+#[derive(Debug)]
+pub(super) struct Out<'r> {
+    pub(super) orders: Outbox<'r>,
+    pub(super) market: Outbox<'r>,
+}
+
+impl Out<'_> {
+    /// A record that both rings carry.
+    #[inline(always)]
+    pub(super) fn both(&mut self, record: [u64; SLOT_WORDS]) {
+        self.orders.put(record);
+        self.market.put(record);
+    }
+
+    /// The restart record: each ring has ended where it ends itself.
+    pub(super) fn restart(&mut self, event: &Event, bodies: &[[u64; 6]; 2]) {
+        let head = event.head(kind::RESTART, NO_SIDE, 0);
+        self.orders.put_last_span(head, &bodies[0]);
+        self.market.put_last_span(head, &bodies[1]);
+    }
+
+    /// A record of several slots in the market ring, the last of its event.
+    pub(super) fn market_last_span(&mut self, event: &Event, kind: u8, code: u8, body: &[u64]) {
+        self.market.put_last_span(event.head(kind, code, 0), body);
+    }
+
+    /// Whether nothing of the event goes out.
+    #[inline(always)]
+    pub(super) fn is_rebuilding(&self) -> bool {
+        !self.orders.on && !self.market.on
+    }
+
+    /// Ends an event that is about no row.
+    pub(super) fn finish(&mut self) {
+        self.orders.close();
+        self.market.close();
+        self.commit();
+    }
+
+    /// Makes the event visible. After both rings were closed.
+    #[inline(always)]
+    pub(super) fn commit(&mut self) {
+        self.orders.ring.commit();
+        self.market.ring.commit();
+    }
+
+    /// Ends an event: the row is whole, naming the number of the event's last market record, before either ring shows
+    /// it. An event without a market record left the row as it was.
+    #[inline(always)]
+    pub(super) fn finish_with_row(&mut self, event: &Event, mut row: RowUpdate<'_>) {
+        self.orders.close();
+        let market_n = self.market.close();
+        if self.market.records > 0 {
+            event.stamp_row(&mut row, market_n);
+        }
+        drop(row);
+        self.commit();
+    }
+
+    /// Declares what is wrong with a message, in both rings.
+    #[cold]
+    pub(super) fn anomaly(&mut self, event: &Event, anomaly: &Anomaly) {
+        let body = [anomaly.venue_sequence, anomaly.subject, anomaly.detail];
+        self.both(event.record(kind::ANOMALY, anomaly.code as u8, 0, body));
+    }
+}
+
+/// Code of records that have no side.
+pub(super) const NO_SIDE: u8 = side::NONE;
+
+/// An anomaly of the message of `event`.
+pub(super) fn anomaly_of(event: &Event, code: AnomalyCode, subject: u64, detail: u64) -> Anomaly {
+    Anomaly { code, venue_sequence: event.sequence, subject, detail }
+}

@@ -1,0 +1,203 @@
+//! Messages about an instrument's state, auctions and bands, and those that go on verbatim.
+
+use shm_abi::board::RowUpdate;
+use shm_abi::record::{
+    AnomalyCode, Imbalance, PRICE_NONE, Price, StatusCause, TradingStatus, VENUE_MESSAGE_MAX, imbalance_body, kind,
+    status_body, venue_message_body,
+};
+use shm_abi::segment::LaneWriter;
+use wire::itch50::{LuldCollar, Message, Noii, SystemEvent};
+
+use super::orders::PRICE_MAX;
+use super::out::{Event, NO_SIDE, price};
+use super::{CROSSED, Facts, Fate, Feed, InstrumentIds, Io, TRADING};
+
+/// A reason of the wire as it stands in a status record.
+fn reason(bytes: &[u8]) -> [u8; 8] {
+    std::array::from_fn(|i| bytes.get(i).copied().unwrap_or(b' '))
+}
+
+/// A price that may be absent: the wire says 0, or its largest price.
+fn optional_price(raw: u32) -> Price {
+    if raw == 0 || raw >= PRICE_MAX { PRICE_NONE } else { price(raw) }
+}
+
+/// Status of the venue's phase, by the letter of its last system event.
+fn phase_status(letter: u8) -> TradingStatus {
+    match letter {
+        b'O' | b'S' => TradingStatus::PreOpen,
+        b'Q' => TradingStatus::Trading,
+        b'M' => TradingStatus::PostClose,
+        b'E' | b'C' => TradingStatus::Closed,
+        _ => TradingStatus::Unknown,
+    }
+}
+
+/// Status of an instrument: its own state within the venue's phase. Until a phase was announced, as when the feed was
+/// joined in the middle, its own state alone.
+pub(super) fn status_of(state: u8, phase: u8) -> TradingStatus {
+    let venue = phase_status(phase);
+    if venue == TradingStatus::Closed {
+        return venue;
+    }
+    match state {
+        b'H' => TradingStatus::Halted,
+        b'P' => TradingStatus::Paused,
+        b'Q' => TradingStatus::QuoteOnly,
+        b'T' if venue == TradingStatus::Unknown => TradingStatus::Trading,
+        b'T' => venue,
+        _ => TradingStatus::Unknown,
+    }
+}
+
+/// Writes the status that follows from state and phase to the row, and keeps what the hot path needs of it.
+pub(super) fn set_status(facts: &mut Facts, phase: u8, row: &mut RowUpdate<'_>) -> TradingStatus {
+    let status = status_of(facts.state, phase);
+    facts.bits &= !(TRADING | CROSSED);
+    if status == TradingStatus::Trading {
+        facts.bits |= TRADING;
+    }
+    row.set_status(status, facts.state);
+    status
+}
+
+impl<I: InstrumentIds> Feed<I> {
+    /// Everything that is not about an order.
+    pub(super) fn other(&mut self, bytes: &[u8], locate: u16, event: Event, lane: &mut LaneWriter) -> Fate {
+        let Ok(message) = Message::parse(bytes) else {
+            unreachable!("the decoder has checked type and length");
+        };
+        match message {
+            Message::StockDirectory(directory) => return self.directory(directory, locate, event, lane),
+            Message::SystemEvent(system) => return self.system_event(system, event, lane),
+            _ => {}
+        }
+        let mut io = self.begin(&event, lane);
+        // These three are about the venue when they name no instrument.
+        let venue_wide = matches!(message, Message::MwcbDecline(_) | Message::MwcbStatus(_) | Message::BrokenTrade(_));
+        if !self.facts[locate as usize].is_known() && !(venue_wide && locate == 0) {
+            return self.reject(AnomalyCode::UnknownInstrument, locate.into(), bytes[0].into(), None, &event, &mut io);
+        }
+        let io = &mut io;
+        match message {
+            Message::Trade(trade) => self.hidden_trade(trade, locate, event, io),
+            Message::CrossTrade(cross) => self.cross(cross, locate, event, io),
+            Message::BrokenTrade(broken) => self.broken_trade(broken, locate, event, io),
+            Message::TradingAction(action) => {
+                if !matches!(action.state, b'H' | b'P' | b'Q' | b'T') {
+                    let (kind, value) = (b'H'.into(), action.state.into());
+                    return self.reject(AnomalyCode::BadField, kind, value, Some(locate), &event, io);
+                }
+                self.facts[locate as usize].state = action.state;
+                self.status(locate, StatusCause::TradingAction, action.state, reason(&action.reason), event, io)
+            }
+            Message::RegSho(sho) => self.status(locate, StatusCause::ShortSale, sho.action, reason(b""), event, io),
+            Message::OperationalHalt(halt) => {
+                let market = reason(&[halt.market_code]);
+                self.status(locate, StatusCause::OperationalHalt, halt.action, market, event, io)
+            }
+            Message::MwcbStatus(mwcb) => {
+                self.status(locate, StatusCause::CircuitBreaker, mwcb.breached_level, reason(b""), event, io)
+            }
+            Message::Noii(noii) => self.imbalance(noii, locate, event, io),
+            Message::LuldCollar(collar) => self.price_band(collar, locate, event, io),
+            _ => self.verbatim(message.as_bytes(), locate, event, io),
+        }
+    }
+
+    /// Ends an event about `locate`, or about the venue when that was never announced.
+    fn finish_for(&mut self, locate: u16, event: &Event, io: &mut Io<'_>) -> Fate {
+        let facts = self.facts[locate as usize];
+        if facts.is_known() {
+            let row = io.board.update(facts.row as usize);
+            io.out.finish_with_row(event, row);
+        } else {
+            io.out.finish();
+        }
+        Fate::Applied
+    }
+
+    /// A status record with what the instrument's status is after it.
+    fn status(
+        &mut self,
+        locate: u16,
+        cause: StatusCause,
+        letter: u8,
+        reason: [u8; 8],
+        mut event: Event,
+        io: &mut Io<'_>,
+    ) -> Fate {
+        let facts = &mut self.facts[locate as usize];
+        if !facts.is_known() {
+            let status = phase_status(self.phase);
+            io.out.market.put(event.record(kind::STATUS, status as u8, 0, status_body(cause, letter, reason)));
+            return self.finish_for(locate, &event, io);
+        }
+        event.about(facts);
+        let mut row = io.board.update(facts.row as usize);
+        let status = match cause {
+            StatusCause::TradingAction => set_status(facts, self.phase, &mut row),
+            _ => status_of(facts.state, self.phase),
+        };
+        io.out.market.put(event.record(kind::STATUS, status as u8, 0, status_body(cause, letter, reason)));
+        io.out.finish_with_row(&event, row);
+        Fate::Applied
+    }
+
+    /// `S`: the venue's phase, and with it the status of every instrument. Rows first, then the one record.
+    fn system_event(&mut self, system: &SystemEvent, event: Event, lane: &mut LaneWriter) -> Fate {
+        let mut io = self.begin(&event, lane);
+        let letter = system.event_code;
+        if !matches!(letter, b'O' | b'S' | b'Q' | b'M' | b'E' | b'C') {
+            return self.reject(AnomalyCode::BadField, b'S'.into(), letter.into(), None, &event, &mut io);
+        }
+        self.phase = letter;
+        let status = phase_status(letter);
+        let body = status_body(StatusCause::SystemEvent, letter, reason(b""));
+        io.out.market.put(event.record(kind::STATUS, status as u8, 0, body));
+        io.out.orders.close();
+        let market_n = io.out.market.close();
+        for facts in self.facts.iter_mut().filter(|facts| facts.is_known()) {
+            let mut row = io.board.update(facts.row as usize);
+            set_status(facts, letter, &mut row);
+            event.stamp_row(&mut row, market_n);
+        }
+        io.out.commit();
+        Fate::Applied
+    }
+
+    /// `I`.
+    fn imbalance(&mut self, noii: &Noii, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
+        event.about(&self.facts[locate as usize]);
+        let imbalance = Imbalance {
+            paired: noii.paired_shares.get(),
+            imbalance: noii.imbalance_shares.get(),
+            reference_price: optional_price(noii.reference_price.get()),
+            far_price: optional_price(noii.far_price.get()),
+            near_price: optional_price(noii.near_price.get()),
+            letters: [noii.imbalance_direction, noii.cross_type, noii.price_variation],
+        };
+        io.out.market_last_span(&event, kind::IMBALANCE, NO_SIDE, &imbalance_body(&imbalance));
+        self.finish_for(locate, &event, io)
+    }
+
+    /// `J`.
+    fn price_band(&mut self, collar: &LuldCollar, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
+        event.about(&self.facts[locate as usize]);
+        let prices = [collar.reference_price, collar.lower_price, collar.upper_price];
+        let body = prices.map(|raw| optional_price(raw.get()) as u64);
+        io.out.market.put(event.record(kind::PRICE_BAND, NO_SIDE, 0, body));
+        self.finish_for(locate, &event, io)
+    }
+
+    /// A message without a normalised form.
+    fn verbatim(&mut self, bytes: &[u8], locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
+        if self.facts[locate as usize].is_known() {
+            event.about(&self.facts[locate as usize]);
+        }
+        let mut words = [0; 1 + VENUE_MESSAGE_MAX / 8];
+        let used = venue_message_body(bytes, &mut words);
+        io.out.market_last_span(&event, kind::VENUE_MESSAGE, NO_SIDE, &words[..used]);
+        self.finish_for(locate, &event, io)
+    }
+}
