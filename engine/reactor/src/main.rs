@@ -1,2 +1,182 @@
-//! (skeleton)
-fn main() {}
+//! `ticklane-engine`: takes feeds, keeps books, publishes into shared memory.
+
+mod config;
+mod feed;
+mod ids;
+mod inbox;
+mod lane;
+mod preflight;
+mod recovery;
+mod rt;
+mod sys;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+use sd_notify::NotifyState;
+use shm_abi::segment::Segment;
+
+use crate::config::{Config, EnginePlan, LanePlan, LogFormat, Wait};
+use crate::feed::FeedTask;
+use crate::ids::IdStore;
+use crate::lane::Lane;
+
+/// Takes exchange feeds, keeps their order books, and publishes them into shared memory.
+#[derive(Debug, Parser)]
+#[command(name = "ticklane-engine", version)]
+struct Arguments {
+    /// The engine's config.
+    #[arg(long, default_value = "/etc/ticklane/engine.toml")]
+    config: PathBuf,
+    /// Checks the config and this machine, says what would run, and exits.
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Exit status for a config or a machine that cannot work: the same input gives the same answer.
+const EXIT_REFUSED: u8 = 2;
+/// Exit status for everything that went wrong later.
+const EXIT_FAILED: u8 = 1;
+/// How often the main thread looks at signals, ids and the watchdog.
+const HOUSEKEEPING: Duration = Duration::from_millis(50);
+
+fn main() -> ExitCode {
+    // Before any thread: see the function.
+    sys::register_membarrier();
+    let arguments = Arguments::parse();
+    let plan = match Config::read(&arguments.config).and_then(Config::plan) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(&error),
+    };
+    start_log(plan.engine.log);
+    if let Err(error) = preflight::check(&plan) {
+        return refuse(&error);
+    }
+    let allowed = sys::allowed_cores().len();
+    let pinned = plan.lanes.iter().all(|lane| lane.config.core.is_some());
+    let wait = preflight::resolve_wait(plan.engine.wait, plan.lanes.len(), pinned, allowed);
+    describe(&plan, wait, allowed);
+    if arguments.check_config {
+        println!("{}: good", arguments.config.display());
+        return ExitCode::SUCCESS;
+    }
+    match run(&plan, wait) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("ticklane-engine: {message}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("ticklane-engine: {error}");
+    ExitCode::from(EXIT_REFUSED)
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// One line a lane, so that an operator sees what was understood.
+fn describe(plan: &EnginePlan, wait: Wait, allowed: usize) {
+    for lane in &plan.lanes {
+        let core = lane.config.core.map_or("unpinned".into(), |core| format!("core {core}"));
+        tracing::info!(
+            instance = plan.engine.instance,
+            lane = lane.plan.lane,
+            core,
+            ?wait,
+            allowed_cores = allowed,
+            orders_slots = lane.plan.orders_slots,
+            market_slots = lane.plan.market_slots,
+            instruments = lane.plan.instruments,
+            feed = lane.feed.name,
+            addresses = ?lane.feed.addresses,
+            "lane"
+        );
+    }
+}
+
+/// Makes every lane, then runs one reactor each until a signal comes.
+fn run(plan: &EnginePlan, wait: Wait) -> Result<(), String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, stop.clone()).map_err(|error| format!("signal handler: {error}"))?;
+    }
+    let ids = IdStore::open(&plan.engine.state_dir).map_err(|error| error.to_string())?;
+    tracing::info!(known = ids.count(), "instrument ids");
+    let mut lanes = Vec::new();
+    for lane in &plan.lanes {
+        lanes.push((lane, Lane::make(&plan.engine, lane, ids.clone()).map_err(|error| error.to_string())?));
+    }
+    let segments: Vec<Segment> = lanes.iter().map(|(_, lane)| lane.writer.reader()).collect();
+    let mut reactors = Vec::new();
+    for (lane_plan, lane) in lanes {
+        reactors.push(start_reactor(plan, lane_plan, lane, wait, stop.clone())?);
+    }
+    notify(&[NotifyState::Ready]);
+    keep_house(&stop, &segments);
+    notify(&[NotifyState::Stopping]);
+    for reactor in reactors {
+        reactor.join()?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_reactor(
+    plan: &EnginePlan,
+    lane_plan: &LanePlan,
+    lane: Lane,
+    wait: Wait,
+    stop: Arc<AtomicBool>,
+) -> Result<rt::Reactor, String> {
+    let (feed, allow) = (lane_plan.feed.clone(), plan.allow.clone());
+    let spin_ns = plan.engine.spin_us.saturating_mul(1_000);
+    let stop_all = stop.clone();
+    let main = move || async move {
+        let lane = Rc::new(RefCell::new(lane));
+        rt::spawn_beside(lane::beat(lane.clone()));
+        FeedTask::new(feed, allow, wait, spin_ns, stop, lane.clone()).run().await;
+        lane.borrow_mut().close();
+        // A lane that ends ends the engine: half an engine would look alive to its supervisor.
+        stop_all.store(true, Ordering::Relaxed);
+    };
+    rt::Reactor::spawn(&lane_plan.plan.lane, lane_plan.config.core, main)
+        .map_err(|error| format!("lane {}: its reactor did not start: {error}", lane_plan.plan.lane))
+}
+
+/// Waits for a signal; tells systemd's watchdog of life only while every lane's reactor shows some.
+fn keep_house(stop: &AtomicBool, segments: &[Segment]) {
+    let watchdog = sd_notify::watchdog_enabled();
+    let mut told = std::time::Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(HOUSEKEEPING);
+        if let Some(interval) = watchdog
+            && told.elapsed() >= interval / 2
+            && segments.iter().all(Segment::writer_alive)
+        {
+            notify(&[NotifyState::Watchdog]);
+            told = std::time::Instant::now();
+        }
+    }
+}
+
+/// Tells systemd, if it is there.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}

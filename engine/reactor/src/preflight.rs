@@ -1,0 +1,145 @@
+//! What is looked at before anything starts, so that each obstacle is told by name, with the setting to change.
+
+use std::io;
+use std::path::Path;
+
+use crate::config::{EnginePlan, Wait};
+use crate::rt::{MEMLOCK_MIN_BYTES, RING_DEPTH};
+use crate::sys;
+
+/// An obstacle: what was seen, what is wanted, and how to change it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Obstacle {
+    #[error("io_uring cannot be had: {seen}; wanted: Linux 5.8 or later with io_uring enabled; {remedy}")]
+    IoUring { seen: String, remedy: &'static str },
+    #[error(
+        "the memlock limit is {seen} bytes; wanted: at least {wanted}: set LimitMEMLOCK=infinity in the unit, or run \
+         `ulimit -l unlimited` (or raise it in /etc/security/limits.conf)"
+    )]
+    Memlock { seen: u64, wanted: u64 },
+    #[error(
+        "lane {lane}: core = {core} is not among the cores this process may use {allowed:?}: change `core`, or the \
+         taskset, cpuset or CPUAffinity= of the service"
+    )]
+    Core { lane: String, core: usize, allowed: Vec<usize> },
+    #[error("lanes {first} and {second} are both pinned to core {core}: give each spinning lane a core of its own")]
+    CoreShared { first: String, second: String, core: usize },
+    #[error("{field} = {path}: {seen}; wanted: an existing directory of ours; {remedy}")]
+    Directory { field: &'static str, path: String, seen: String, remedy: String },
+}
+
+/// Whether this machine can run the plan.
+pub(crate) fn check(plan: &EnginePlan) -> Result<(), Obstacle> {
+    check_directory("engine.runtime_dir", &plan.engine.runtime_dir)?;
+    check_directory("engine.state_dir", &plan.engine.state_dir)?;
+    check_cores(plan, &sys::allowed_cores())?;
+    check_memlock(sys::memlock_limit())?;
+    check_io_uring(sys::probe_io_uring(RING_DEPTH as u32))
+}
+
+fn check_directory(field: &'static str, path: &Path) -> Result<(), Obstacle> {
+    let obstacle = |seen: String| Obstacle::Directory {
+        field,
+        path: path.display().to_string(),
+        seen,
+        remedy: format!("run `install -d -m 0750 {}` as the engine's user, or change the setting", path.display()),
+    };
+    match std::fs::symlink_metadata(path) {
+        Ok(facts) if facts.is_dir() => Ok(()),
+        Ok(_) => Err(obstacle("it is not a directory".into())),
+        Err(error) => Err(obstacle(error.to_string())),
+    }
+}
+
+fn check_cores(plan: &EnginePlan, allowed: &[usize]) -> Result<(), Obstacle> {
+    let mut taken: Vec<(usize, &str)> = Vec::new();
+    for lane in &plan.lanes {
+        let Some(core) = lane.config.core else { continue };
+        if !allowed.contains(&core) {
+            return Err(Obstacle::Core { lane: lane.plan.lane.clone(), core, allowed: allowed.to_vec() });
+        }
+        // Two lanes that sleep may share a core; two that spin would take it from each other for whole time slices.
+        if let Some((_, first)) = taken.iter().find(|(other, _)| *other == core && plan.engine.wait == Wait::Spin) {
+            return Err(Obstacle::CoreShared { first: (*first).into(), second: lane.plan.lane.clone(), core });
+        }
+        taken.push((core, &lane.plan.lane));
+    }
+    Ok(())
+}
+
+fn check_memlock(limit: Option<u64>) -> Result<(), Obstacle> {
+    match limit {
+        Some(seen) if seen < MEMLOCK_MIN_BYTES => Err(Obstacle::Memlock { seen, wanted: MEMLOCK_MIN_BYTES }),
+        _ => Ok(()),
+    }
+}
+
+fn check_io_uring(probe: io::Result<()>) -> Result<(), Obstacle> {
+    let Err(error) = probe else { return Ok(()) };
+    let remedy = match error.raw_os_error() {
+        Some(libc::ENOSYS) => "boot a newer kernel, or allow io_uring_setup in the container's seccomp profile",
+        Some(libc::EPERM) => "set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the seccomp profile",
+        Some(libc::ENOMEM) => "raise the memlock limit: LimitMEMLOCK=infinity in the unit, or `ulimit -l unlimited`",
+        _ => "see io_uring_setup(2) for this error",
+    };
+    Err(Obstacle::IoUring { seen: error.to_string(), remedy })
+}
+
+/// How reactors wait under this plan on these cores: `auto` spins only where a core is left over for everybody else.
+pub(crate) fn resolve_wait(wait: Wait, lanes: usize, pinned: bool, allowed_cores: usize) -> Wait {
+    match wait {
+        Wait::Auto if pinned && allowed_cores > lanes => Wait::Spin,
+        Wait::Auto => Wait::Adaptive,
+        told => told,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Error;
+
+    #[test]
+    fn obstacles_name_what_was_seen_and_the_setting_to_change() {
+        let table: &[(&str, Result<(), Obstacle>, &[&str])] = &[
+            (
+                "no io_uring",
+                check_io_uring(Err(Error::from_raw_os_error(libc::ENOSYS))),
+                &["io_uring", "os error 38", "seccomp"],
+            ),
+            (
+                "io_uring disabled",
+                check_io_uring(Err(Error::from_raw_os_error(libc::EPERM))),
+                &["kernel.io_uring_disabled=0"],
+            ),
+            ("io_uring memory", check_io_uring(Err(Error::from_raw_os_error(libc::ENOMEM))), &["LimitMEMLOCK"]),
+            ("memlock", check_memlock(Some(65_536)), &["65536", "524288", "ulimit -l"]),
+            (
+                "directory",
+                check_directory("engine.state_dir", Path::new("/nonexistent/x")),
+                &["engine.state_dir", "/nonexistent/x", "install -d"],
+            ),
+        ];
+        for (name, result, expected) in table {
+            let text = result.as_ref().expect_err(name).to_string();
+            for part in *expected {
+                assert!(text.contains(part), "case {name}: {text:?} lacks {part:?}");
+            }
+        }
+        assert!(check_memlock(None).is_ok() && check_memlock(Some(MEMLOCK_MIN_BYTES)).is_ok());
+    }
+
+    #[test]
+    fn auto_spins_only_where_a_core_is_left_over() {
+        let table = [
+            (Wait::Auto, 1, true, 2, Wait::Spin),
+            (Wait::Auto, 2, true, 2, Wait::Adaptive),
+            (Wait::Auto, 1, false, 8, Wait::Adaptive),
+            (Wait::Spin, 2, true, 2, Wait::Spin),
+            (Wait::Adaptive, 1, true, 8, Wait::Adaptive),
+        ];
+        for (wait, lanes, pinned, cores, expected) in table {
+            assert_eq!(resolve_wait(wait, lanes, pinned, cores), expected, "{wait:?} {lanes} {pinned} {cores}");
+        }
+    }
+}

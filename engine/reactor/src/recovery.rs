@@ -1,0 +1,114 @@
+//! What a killed writer left behind: where each ring ended, in its own numbers and in the venue's.
+//!
+//! Source: decisions.md 5. The predecessor's segment is the recovery state; nothing else is kept anywhere.
+
+use shm_abi::record::{Record, Restart, restart_reason};
+use shm_abi::ring::{Polled, Rejoin};
+use shm_abi::segment::{RingName, Segment};
+
+/// Where one ring of the predecessor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RingEnd {
+    /// Number after the last whole event.
+    pub(crate) end: u64,
+    /// The venue's sequence of that event; 0: none.
+    pub(crate) venue_sequence: u64,
+}
+
+/// What the predecessor tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Predecessor {
+    pub(crate) old_epoch: u64,
+    /// The venue's session; `None` when the writer was killed while it wrote it, or never had one.
+    pub(crate) session: Option<[u8; 16]>,
+    pub(crate) orders: RingEnd,
+    pub(crate) market: RingEnd,
+}
+
+impl Predecessor {
+    /// Reads a predecessor's segment to its end.
+    pub(crate) fn read(segment: &Segment) -> Predecessor {
+        let feed = segment.feed(0).map(|(facts, _)| facts);
+        let session = feed.as_ref().and_then(|facts| facts.session).filter(|session| session.iter().any(|b| *b > b' '));
+        let (sequence, orders_n, market_n) = match (&feed, session) {
+            (Some(facts), Some(_)) => (facts.sequence, facts.session_orders_n, facts.session_market_n),
+            // Sequences of an unknown session mean nothing.
+            _ => (0, u64::MAX, u64::MAX),
+        };
+        Predecessor {
+            old_epoch: segment.identity().epoch,
+            session,
+            orders: ring_end(segment, RingName::Orders, orders_n, sequence),
+            market: ring_end(segment, RingName::Market, market_n, sequence),
+        }
+    }
+
+    /// The restart record that tells readers of one ring what happened.
+    pub(crate) fn restart(&self, ring: RingName) -> Restart {
+        let end = match ring {
+            RingName::Orders => self.orders,
+            RingName::Market => self.market,
+        };
+        Restart {
+            old_epoch: self.old_epoch,
+            old_end: end.end,
+            session: self.session.unwrap_or([b' '; 16]),
+            venue_sequence: end.venue_sequence,
+            reason: restart_reason::ENGINE,
+        }
+    }
+}
+
+/// The restart record of a start without predecessor.
+pub(crate) fn first_start() -> Restart {
+    let reason = restart_reason::UNKNOWN;
+    Restart { old_epoch: 0, old_end: 0, session: [b' '; 16], venue_sequence: 0, reason }
+}
+
+/// Walks the newest three quarters of a ring. Its writer is dead, so the walk meets an end: the first number that was
+/// never stamped. What stands after the last record with LAST is void.
+fn ring_end(segment: &Segment, ring: RingName, session_from: u64, sequence_near: u64) -> RingEnd {
+    let mut reader = segment.join(ring, Rejoin::Oldest);
+    let mut found = RingEnd::default();
+    loop {
+        match reader.poll() {
+            Polled::Empty => return found,
+            Polled::Lost(_) => {}
+            Polled::Record { n, words } => {
+                let Some(record) = Record::new(n, words) else { continue };
+                if record.head.is_last() {
+                    found.end = n + u64::from(record.head.span);
+                    if n >= session_from {
+                        found.venue_sequence = full_sequence(sequence_near, record.head.venue_sequence_low);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The full sequence whose low half is `low` and that lies nearest to `near`.
+fn full_sequence(near: u64, low: u32) -> u64 {
+    let distance = low.wrapping_sub(near as u32) as i32;
+    near.saturating_add_signed(i64::from(distance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_full_sequence_is_the_nearest_one_with_that_low_half() {
+        let table = [
+            (0, 0, 0),
+            (0, 7, 7),
+            (100, 90, 90),
+            (0x1_0000_0005, 2, 0x1_0000_0002),
+            (0x1_0000_0005, 0xffff_fff0, 0xffff_fff0),
+            (0xffff_fff0, 3, 0x1_0000_0003),
+        ];
+        for (near, low, full) in table {
+            assert_eq!(full_sequence(near, low), full, "near {near:#x} low {low:#x}");
+        }
+    }
+}

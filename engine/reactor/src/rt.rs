@@ -1,0 +1,111 @@
+//! Our thin layer over glommio: the only module that names it.
+//!
+//! The rules of dependencies.md hold here: addresses are resolved elsewhere before `connect` sees them, the hot receive
+//! is not glommio's but our own on the raw descriptor, and a reactor yields between bursts.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use futures_lite::future;
+use glommio::net::TcpStream;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+/// Bytes that glommio may register for its own I/O; it locks them, so they count against memlock.
+pub(crate) const IO_MEMORY_BYTES: usize = 1 << 20;
+/// Entries of each of its rings.
+pub(crate) const RING_DEPTH: usize = 256;
+/// Glommio refuses to start under this memlock limit.
+pub(crate) const MEMLOCK_MIN_BYTES: u64 = 512 << 10;
+
+/// A reactor's thread, to be waited for.
+pub(crate) struct Reactor(ExecutorJoinHandle<()>);
+
+impl Reactor {
+    /// Starts a reactor named `name`, pinned to `core` if one is given, that runs `main` to its end.
+    ///
+    /// # Errors
+    /// What glommio says, as text: no thread, no such core, no io_uring.
+    pub(crate) fn spawn<G, F>(name: &str, core: Option<usize>, main: G) -> Result<Reactor, String>
+    where
+        G: FnOnce() -> F + Send + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        LocalExecutorBuilder::new(core.map_or(Placement::Unbound, Placement::Fixed))
+            .name(name)
+            .io_memory(IO_MEMORY_BYTES)
+            .ring_depth(RING_DEPTH)
+            .spawn(main)
+            .map(Reactor)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// What ended it, as text, when it was not `main`.
+    pub(crate) fn join(self) -> Result<(), String> {
+        self.0.join().map_err(|error| error.to_string())
+    }
+}
+
+/// Starts a task beside the current one, on the same core; it ends with the reactor.
+pub(crate) fn spawn_beside(task: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local(task).detach();
+}
+
+/// Sleeps for `ns` nanoseconds.
+pub(crate) async fn sleep(ns: u64) {
+    glommio::timer::sleep(Duration::from_nanos(ns)).await;
+}
+
+/// Lets other tasks of this reactor run if their turn has come. Costs a flag when it has not.
+pub(crate) async fn yield_if_needed() {
+    glommio::yield_if_needed().await;
+}
+
+/// Runs blocking work (name resolution) off the reactor.
+pub(crate) async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    glommio::executor().spawn_blocking(work).await
+}
+
+/// A connected socket whose bytes we receive ourselves.
+pub(crate) struct Connection {
+    stream: TcpStream,
+}
+
+impl Connection {
+    /// Connects, without Nagle's delay.
+    ///
+    /// # Errors
+    /// `TimedOut` after `timeout_ms`; else what the system says.
+    pub(crate) async fn open(address: SocketAddr, timeout_ms: u64) -> io::Result<Connection> {
+        let timeout = Duration::from_millis(timeout_ms.max(1));
+        let stream = TcpStream::connect_timeout(address, timeout).await.map_err(io::Error::from)?;
+        stream.set_nodelay(true).map_err(io::Error::from)?;
+        Ok(Connection { stream })
+    }
+
+    /// The descriptor, for our own receive and send.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// Sleeps until there is something to read (or the end of the stream), for at most `limit_ns`.
+    pub(crate) async fn readable(&self, limit_ns: u64) {
+        let mut byte = [0u8];
+        let arrived = async {
+            // An error of the socket also counts: the next receive tells it.
+            let _ = self.stream.peek(&mut byte).await;
+        };
+        future::or(arrived, sleep(limit_ns)).await;
+    }
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor()
+    }
+}

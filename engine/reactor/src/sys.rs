@@ -1,0 +1,285 @@
+//! The system calls of the engine: the only `unsafe` of this program.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// The system's allocator, counting what each thread asks of it, so that every lane can publish how often its hot path
+/// has allocated: a promise that operators can watch, not only a test.
+struct CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count_allocation() {
+    // A thread that is being torn down has no counter any more, and no hot path either.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+/// Allocations of this thread so far.
+pub(crate) fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+// SAFETY: every call goes to `System` with the arguments it came with, so its contract is kept as `System` keeps it;
+// counting touches only a thread-local number, which neither allocates nor unwinds.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_allocation();
+        // SAFETY: the caller keeps `GlobalAlloc::alloc`'s contract, which is `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_allocation();
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_allocation();
+        // SAFETY: `place` came from this allocator, that is from `System`, with this layout.
+        unsafe { System.realloc(place, layout, size) }
+    }
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: as in `realloc`.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+/// Registers this process for expedited private membarriers. Must be the first thing `main` does, before any thread:
+/// without it glommio's first timer takes 11 to 15 ms instead of 1 (dependencies.md, glommio rule 1). Kernels that do
+/// not know the command change nothing, so the answer is not looked at.
+pub(crate) fn register_membarrier() {
+    const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
+    // SAFETY: the call takes three plain numbers and touches no memory of ours.
+    unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0, 0) };
+}
+
+/// What one receive call gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// So many bytes, and the kernel's receive stamp (CLOCK_REALTIME, ns) if it offered one.
+    Bytes { count: usize, stamp_ns: Option<u64> },
+    /// Nothing there yet.
+    WouldBlock,
+    /// The other side has closed.
+    End,
+}
+
+/// Room for one timestamp control message, aligned as the kernel wants it.
+#[repr(align(8))]
+struct Control([u8; 64]);
+
+/// Receives what is there, without waiting, with the kernel's stamp.
+///
+/// # Errors
+/// Whatever `recvmsg` says, but for "nothing there" and "interrupted".
+pub(crate) fn receive(socket: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut data = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut control = Control([0; 64]);
+    // SAFETY: `msghdr` is plain data, for which all zeros is valid.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control.0.len();
+    // SAFETY: the header points at one buffer and one control area, both ours and alive through the call, with their
+    // true lengths.
+    let count = unsafe { libc::recvmsg(socket, &raw mut message, libc::MSG_DONTWAIT) };
+    match count {
+        0 => Ok(Received::End),
+        // SAFETY: `message` was filled by a successful recvmsg and its control area is alive.
+        1.. => Ok(Received::Bytes { count: count as usize, stamp_ns: unsafe { stamp_of(&message) } }),
+        _ => match io::Error::last_os_error() {
+            error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Ok(Received::WouldBlock)
+            }
+            error => Err(error),
+        },
+    }
+}
+
+/// The receive stamp among the control messages.
+///
+/// # Safety
+/// `message` must have been filled by a successful `recvmsg`, and its control area must still be alive.
+unsafe fn stamp_of(message: &libc::msghdr) -> Option<u64> {
+    // SAFETY: the caller vouches for the control area; CMSG_FIRSTHDR is null or points into it.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    while !header.is_null() {
+        // SAFETY: a non-null header lies wholly in the control area.
+        let (level, kind, len) = unsafe { ((*header).cmsg_level, (*header).cmsg_type, (*header).cmsg_len) };
+        // SAFETY: CMSG_LEN is arithmetic only.
+        let whole = len >= unsafe { libc::CMSG_LEN(size_of::<libc::timespec>() as u32) } as usize;
+        if level == libc::SOL_SOCKET && kind == libc::SCM_TIMESTAMPNS && whole {
+            // SAFETY: the message is long enough to hold a timespec, which may lie unaligned.
+            let stamp = unsafe { libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned() };
+            let seconds = u64::try_from(stamp.tv_sec).ok()?;
+            return Some(seconds * 1_000_000_000 + u64::try_from(stamp.tv_nsec).ok()?);
+        }
+        // SAFETY: as for CMSG_FIRSTHDR.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    None
+}
+
+/// Sends what the socket takes, without waiting. `Ok(0)`: it takes nothing now.
+///
+/// # Errors
+/// Whatever `send` says.
+pub(crate) fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the buffer is ours, alive through the call, and of the length given.
+    let sent =
+        unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    if sent >= 0 {
+        return Ok(sent as usize);
+    }
+    match io::Error::last_os_error() {
+        error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+        error => Err(error),
+    }
+}
+
+/// Asks the kernel to stamp what arrives.
+///
+/// # Errors
+/// Whatever `setsockopt` says; the caller then stamps by itself.
+pub(crate) fn enable_receive_stamps(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option value is an int, alive through the call, and its true size is given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPNS,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Cores that this process may run on, ascending.
+pub(crate) fn allowed_cores() -> Vec<usize> {
+    // SAFETY: a cpu_set_t is plain bits, for which all zeros is valid.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours to write and its true size is given.
+    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) } != 0 {
+        return Vec::new();
+    }
+    // SAFETY: the index stays below CPU_SETSIZE.
+    (0..libc::CPU_SETSIZE as usize).filter(|core| unsafe { libc::CPU_ISSET(*core, &set) }).collect()
+}
+
+/// The memlock limit in bytes; `None`: unlimited.
+pub(crate) fn memlock_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct is ours to write.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
+    (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+/// Makes and closes a small io_uring, to learn whether one can be had.
+///
+/// # Errors
+/// `Unsupported` (ENOSYS), `PermissionDenied`, `OutOfMemory` (memlock) and whatever else the kernel says.
+pub(crate) fn probe_io_uring(entries: u32) -> io::Result<()> {
+    /// Bytes of `struct io_uring_params`.
+    const PARAMS_BYTES: usize = 120;
+    let mut params = [0u64; PARAMS_BYTES / 8];
+    // SAFETY: the parameter block is ours, zeroed, aligned and of the kernel's size.
+    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, params.as_mut_ptr()) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just made and nobody else knows it.
+    unsafe { libc::close(fd as RawFd) };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    /// Receives until something other than "nothing yet" comes, for at most a few seconds of polling.
+    fn receive_soon(socket: &TcpStream, buffer: &mut [u8]) -> Received {
+        for _ in 0..5_000 {
+            match receive(socket.as_raw_fd(), buffer).unwrap() {
+                Received::WouldBlock => std::thread::sleep(std::time::Duration::from_millis(1)),
+                other => return other,
+            }
+        }
+        panic!("nothing arrived");
+    }
+
+    #[test]
+    fn bytes_come_with_the_kernels_stamp_and_the_end_is_told() {
+        let (near, mut far) = pair();
+        enable_receive_stamps(&near).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(receive(near.as_raw_fd(), &mut buffer).unwrap(), Received::WouldBlock);
+        // The kernel turns stamping on a little after it was asked to, so the first arrivals may come without one.
+        let stamped = (0..5_000).any(|_| {
+            let before = shm_abi::sys::realtime_ns();
+            far.write_all(b"hello").unwrap();
+            let received = receive_soon(&near, &mut buffer);
+            assert_eq!(&buffer[..5], b"hello");
+            match received {
+                Received::Bytes { count: 5, stamp_ns: Some(stamp) } => {
+                    assert!((before..=shm_abi::sys::realtime_ns()).contains(&stamp));
+                    true
+                }
+                other => {
+                    assert_eq!(other, Received::Bytes { count: 5, stamp_ns: None });
+                    false
+                }
+            }
+        });
+        assert!(stamped, "no stamp on any of the arrivals");
+        drop(far);
+        assert_eq!(receive_soon(&near, &mut buffer), Received::End);
+    }
+
+    #[test]
+    fn a_full_socket_takes_nothing_and_says_so() {
+        let (near, _far) = pair();
+        let chunk = [0; 65536];
+        let mut total = 0;
+        while total < 1 << 30 {
+            match send(near.as_raw_fd(), &chunk).unwrap() {
+                0 => return,
+                sent => total += sent,
+            }
+        }
+        panic!("the socket took a gigabyte that nobody read");
+    }
+
+    #[test]
+    fn allocations_of_this_thread_are_counted_and_others_are_not() {
+        let before = allocations();
+        std::hint::black_box(vec![0u8; 100]);
+        assert_eq!(allocations(), before + 1);
+        let before = allocations();
+        let mut grown = Vec::<u64>::with_capacity(1);
+        grown.extend([1, 2, 3]);
+        std::hint::black_box(&grown);
+        assert_eq!(allocations(), before + 2);
+    }
+
+    #[test]
+    fn this_process_may_run_somewhere() {
+        assert!(!allowed_cores().is_empty());
+    }
+}
