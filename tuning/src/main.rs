@@ -1,2 +1,107 @@
-//! (skeleton)
-fn main() {}
+//! `ticklane`: the operator's tool. One module per subcommand; this file only chooses.
+
+mod error;
+mod event;
+mod format;
+mod runtime;
+mod screen;
+mod stat;
+mod sys;
+mod table;
+mod tail;
+#[cfg(test)]
+mod test_lane;
+mod up;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{ToolError, tell};
+
+/// Market data from the wire to the strategy: start it, look at it, follow it.
+#[derive(Debug, Parser)]
+#[command(name = "ticklane", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a synthetic exchange and an engine on this host, and stop both together.
+    Up(Box<up::Args>),
+    /// Show lanes, rates, counters, lag and heartbeats.
+    Stat(stat::Args),
+    /// Follow one symbol, or a whole ring, as text or JSON lines.
+    Tail(tail::Args),
+}
+
+/// Exit status of everything that went wrong after the arguments were understood; clap itself uses 2 for those.
+const EXIT_FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = stop_on_signal().and_then(|stop| match cli.command {
+        Command::Up(args) => up::run(&args, &stop),
+        Command::Stat(args) => stat::run(&args, &stop),
+        Command::Tail(args) => tail::run(&args, &stop),
+    });
+    match outcome {
+        // Whoever reads our output may stop reading: `ticklane tail --all | head` is no failure.
+        Ok(()) | Err(ToolError::OutputClosed) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("ticklane: {error}"));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+/// A flag that Ctrl-C and SIGTERM set. A second Ctrl-C ends the program on the spot.
+fn stop_on_signal() -> Result<Arc<AtomicBool>, ToolError> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    let stop = Arc::new(AtomicBool::new(false));
+    let install = || -> std::io::Result<()> {
+        // The first of the two acts only once the second has set the flag, so their order matters.
+        flag::register_conditional_shutdown(SIGINT, 130, stop.clone())?;
+        flag::register(SIGINT, stop.clone())?;
+        flag::register(SIGTERM, stop.clone())?;
+        Ok(())
+    };
+    install().map_err(|source| ToolError::Io { action: "handle signals", path: "".into(), source })?;
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_that_cannot_work_are_refused() {
+        let table: &[(&str, &[&str], ErrorKind)] = &[
+            ("no command", &[], ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("tail of nothing", &["tail"], ErrorKind::MissingRequiredArgument),
+            ("tail of both", &["tail", "AAPL", "--all"], ErrorKind::ArgumentConflict),
+            ("no such ring", &["tail", "AAPL", "--ring", "bids"], ErrorKind::InvalidValue),
+            ("no interval", &["stat", "--interval", "0"], ErrorKind::ValueValidation),
+            ("negative rate", &["up", "--rate=-1"], ErrorKind::ValueValidation),
+            ("file and seed", &["up", "--file", "x", "--seed", "1"], ErrorKind::ArgumentConflict),
+            ("bad instance", &["up", "--instance", "../x"], ErrorKind::ValueValidation),
+        ];
+        for (name, words, want) in table {
+            let line = std::iter::once("ticklane").chain(words.iter().copied());
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().kind(), *want, "case: {name}");
+        }
+    }
+}
