@@ -28,6 +28,11 @@ skip() { echo "SKIPPED  $1: $2" | tee -a "$log"; }
 mkdir -p target
 part loom make loom
 if cargo +nightly miri --version >/dev/null 2>&1; then part miri make miri; else skip miri "not installed"; fi
+tsan() {
+  RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR=target/tsan cargo +nightly test -Zbuild-std --locked \
+    --target x86_64-unknown-linux-gnu -p ticklane-shm-abi -p ticklane-client --lib --tests
+}
+if [ -d "$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ]; then part tsan tsan; else skip tsan "nightly has no rust-src"; fi
 part kill-loop env TICKLANE_KILLS="$KILLS" cargo test --locked -p ticklane-shm-abi --test processes
 cargo build --locked -p ticklane -p ticklane-engine -p ticklane-venue
 part system-seeds bash -c 'for seed in 1 2 3 4 5; do TICKLANE_SEED=$seed TICKLANE_BIN_DIR=$PWD/target/debug cargo test --locked -p ticklane-bench --test system cut_at; done'

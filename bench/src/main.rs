@@ -1,2 +1,5 @@
-//! (skeleton)
-fn main() {}
+//! The program `bench`: see `bench --help`.
+
+fn main() -> std::process::ExitCode {
+    bench::cli::main()
+}

@@ -1,0 +1,116 @@
+//! The program `bench` with tiny sizes: its output is complete. Speeds are never asserted here.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str], json: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    let output = command.args(arguments).args(["--judge-rounds", "1000", "--pairs", "2", "--json"]).arg(json).output();
+    output.expect("the program starts")
+}
+
+/// Two roles run at a time, so one core is not enough for any of this.
+fn has_two_cores() -> bool {
+    let cores = bench::sys::allowed_cores().unwrap_or_default();
+    let enough = cores.contains(&0) && cores.contains(&1);
+    if !enough {
+        eprintln!("SKIPPED (cores 0 and 1 are needed, {cores:?} are allowed)");
+    }
+    enough
+}
+
+/// Runs the program and returns its text and its one section.
+fn run(arguments: &[&str]) -> (String, Value) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("results.json");
+    let output = bench(arguments, &json);
+    let (text, errors) =
+        (String::from_utf8(output.stdout).expect("text"), String::from_utf8(output.stderr).expect("text"));
+    assert!(output.status.success(), "{arguments:?}: {}\n{errors}\n{text}", output.status);
+    let report: Value = serde_json::from_slice(&std::fs::read(json).expect("results")).expect("JSON");
+    assert_eq!(report["schema"], bench::report::SCHEMA);
+    for part in ["host  ", "roles ", "floor ", "verdicts"] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+    for goal in report["sections"][0]["goals"].as_array().into_iter().flatten() {
+        let (promise, verdict) = (goal["promise"].as_str().expect("text"), goal["verdict"].as_str().expect("text"));
+        assert!(text.contains(promise), "no {promise:?} in:\n{text}");
+        assert!(verdict == "PASS" || verdict == "MISSED" || verdict.starts_with("none ("), "{promise}: {verdict}");
+        if cfg!(debug_assertions) {
+            assert!(verdict.starts_with("none ("), "no verdict without optimisation: {promise}: {verdict}");
+        }
+    }
+    (text, report["sections"][0].clone())
+}
+
+fn names(section: &Value, rows: &str) -> Vec<String> {
+    let rows = section[rows].as_array().expect("a list");
+    rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn ring_reports_every_row() {
+    if !has_two_cores() {
+        return;
+    }
+    let (_, section) = run(&["ring", "--rounds", "500", "--messages", "20000"]);
+    let peers = if cfg!(feature = "peers") { 2 } else { 0 };
+    assert_eq!(names(&section, "latencies").len(), 3 + peers);
+    for row in section["latencies"].as_array().unwrap() {
+        assert_eq!(row["p50_by_pair"].as_array().unwrap().len(), 2, "{row}");
+        assert_eq!(row["ns"]["n"], 2 * 450, "the first tenth does not count: {row}");
+    }
+    assert_eq!(names(&section, "amounts").len(), 8);
+    assert_eq!(section["goals"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn itch_reports_every_row() {
+    if !has_two_cores() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let work_dir = folder.path().to_str().unwrap();
+    let (text, section) = run(&["itch", "--messages", "20000", "--symbols", "100", "--work-dir", work_dir, "--clean"]);
+    assert_eq!(names(&section, "amounts").len(), 13);
+    assert_eq!(section["goals"].as_array().unwrap().len(), 6);
+    assert!(text.contains("messages by type: add ") && text.contains("end state, equal in all runs: "), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "--clean leaves nothing");
+}
+
+#[test]
+fn wire_without_an_engine_says_so() {
+    if !has_two_cores() {
+        return;
+    }
+    let (text, section) = run(&["wire", "--messages", "300", "--self-test"]);
+    assert_eq!(names(&section, "latencies").len(), 3, "echo, ring, bare loop");
+    assert!(text.contains("verdict: none (--self-test)"), "{text}");
+}
+
+#[test]
+fn settings_that_cannot_be_measured_with_are_refused() {
+    if !has_two_cores() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, want) in [
+        (&["ring", "--messages", "1"][..], "--messages is 1"),
+        (&["ring", "--cores", "0,0"], "--cores is 0,0"),
+        (&["itch", "--symbols", "0", "--messages", "20000"], "symbols is 0"),
+    ] {
+        let json = folder.path().join("none.json");
+        let mut arguments = arguments.to_vec();
+        let work_dir = folder.path().to_str().unwrap();
+        if arguments[0] == "itch" {
+            arguments.extend(["--work-dir", work_dir]);
+        }
+        let output = bench(&arguments, &json);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(want), "{arguments:?}: {errors}");
+        assert!(!json.exists());
+    }
+}
