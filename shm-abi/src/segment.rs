@@ -18,7 +18,7 @@ use crate::layout::{
 use crate::record::{join_words, split_words};
 use crate::ring::{Rejoin, RingMemory, RingReader, RingWriter};
 use crate::slot::Slot;
-use crate::sync::{AtomicU32, AtomicU64};
+use crate::sync::{AtomicU32, AtomicU64, Site, fence_acquire, store_release};
 use crate::sys::{self, Directory, Mapping};
 use crate::{ABI_VERSION, MAGIC, seqlock, wake};
 
@@ -319,6 +319,20 @@ impl LaneLock {
     /// [`SegmentError::Plan`], [`SegmentError::Foreign`] when what stands there is not ours to replace,
     /// [`SegmentError::NoRoom`], [`SegmentError::Io`].
     pub fn create(&self, plan: &Plan, identity: Identity) -> Result<LaneWriter, SegmentError> {
+        self.create_with(plan, identity, |_| {})
+    }
+
+    /// As [`LaneLock::create`], with first contents: `prepare` runs before the segment has its name, so whoever finds it
+    /// finds what was written there, also after a crash at any moment.
+    ///
+    /// # Errors
+    /// As [`LaneLock::create`].
+    pub fn create_with(
+        &self,
+        plan: &Plan,
+        identity: Identity,
+        prepare: impl FnOnce(&mut LaneWriter),
+    ) -> Result<LaneWriter, SegmentError> {
         let layout = Layout::of(plan)?;
         if plan.lane != self.lane {
             let expected = "the lane whose lock is held";
@@ -340,7 +354,8 @@ impl LaneLock {
         }
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         let file = self.directory.open_at(&temporary, flags, 0o600).map_err(io("create"))?;
-        let made = Self::fill(&file, &layout, plan, identity).and_then(|writer| {
+        let made = Self::fill(&file, &layout, plan, identity).and_then(|mut writer| {
+            prepare(&mut writer);
             self.directory.rename(&temporary, &name)?;
             Ok(writer)
         });
@@ -448,7 +463,8 @@ impl LaneWriter {
 
     /// Says what the segment is.
     pub fn set_state(&mut self, state: State) {
-        self.mapping.word(live::STATE).store(state as u64, Relaxed);
+        // Release store: whoever sees "closed" finds every record that was published before it. Partner: StateLoad.
+        store_release(self.mapping.word(live::STATE), state as u64, Site::StateStore);
     }
 
     /// Shows life. `now_ns` is CLOCK_MONOTONIC.
@@ -697,7 +713,10 @@ impl Segment {
 
     /// What the writer says the segment is; `None` for a code of a newer writer.
     pub fn state(&self) -> Option<State> {
-        State::from_code(self.mapping.word(live::STATE).load(Relaxed))
+        let code = self.mapping.word(live::STATE).load(Relaxed);
+        // Acquire fence, partner of StateStore.
+        fence_acquire(Site::StateLoad);
+        State::from_code(code)
     }
 
     /// Nanoseconds since the writer's last sign of life.

@@ -47,11 +47,16 @@ pub enum Site {
     CountStore,
     /// Reader: after loading a count. Partner: [`Site::CountStore`].
     CountLoad,
+    /// Writer: the segment's state, after the last record that was published in the state before. Partner:
+    /// [`Site::StateLoad`].
+    StateStore,
+    /// Reader: after loading the state. Partner: [`Site::StateStore`].
+    StateLoad,
 }
 
 impl Site {
     /// Every site, for the tests that weaken them one by one.
-    pub const ALL: [Site; 16] = [
+    pub const ALL: [Site; 18] = [
         Site::SlotBegin,
         Site::SlotFinish,
         Site::SlotOpen,
@@ -68,6 +73,8 @@ impl Site {
         Site::SleeperSet,
         Site::CountStore,
         Site::CountLoad,
+        Site::StateStore,
+        Site::StateLoad,
     ];
 }
 

@@ -173,6 +173,24 @@ fn directory_count() {
     thread.join().unwrap();
 }
 
+/// A segment that says "closed": whoever sees that finds every record. Segments are files, so the store and the load
+/// are spelled here as `LaneWriter::set_state` and `Segment::state` have them.
+fn closed_state() {
+    let memory = Heap::new(1);
+    let state = Arc::new(AtomicU64::new(0));
+    let (mut writer, writers) = (RingWriter::new(memory.clone(), 0), state.clone());
+    let thread = loom::thread::spawn(move || {
+        writer.push(&words_of(0));
+        writer.commit();
+        store_release(&writers, 1, Site::StateStore);
+    });
+    let closed = state.load(Relaxed) == 1;
+    fence_acquire(Site::StateLoad);
+    let mut reader = RingReader::new(memory, 0, Rejoin::Latest);
+    assert!(reader.poll() != Polled::Empty || !closed, "closed, and a record is not there yet");
+    thread.join().unwrap();
+}
+
 /// A futex without a time limit. The mutex stands for the kernel's: a wake that came before the wait makes the wait see
 /// the word as of that wake.
 struct Futex {
@@ -268,6 +286,7 @@ const MODELS: &[Model] = &[
         preemptions: 4,
         rests_on: &[Site::CountStore, Site::CountLoad],
     },
+    Model { name: "closed state", run: closed_state, preemptions: 4, rests_on: &[Site::StateStore, Site::StateLoad] },
     Model {
         name: "lost wake-up",
         run: lost_wake_up,

@@ -68,13 +68,17 @@ impl Lane {
         let lock = LaneLock::take(&engine.runtime_dir, lane)?;
         let predecessor = lock.predecessor()?.map(|segment| Predecessor::read(&segment));
         let identity = Identity::random(predecessor.map_or(0, |found| found.old_epoch)).map_err(system)?;
-        let mut writer = lock.create(&plan.plan, identity)?;
+        // All of it before the segment has its name: an engine killed at any moment leaves a whole predecessor.
+        let mut writer = lock.create_with(&plan.plan, identity, |writer| {
+            writer.prefault();
+            let mut feed = writer.feed(0);
+            feed.set_name(&plan.feed.name);
+            feed.set_state(FeedState::Idle);
+            begin_sequence(writer, &mut feed, predecessor.as_ref());
+            writer.heartbeat(monotonic_ns());
+        })?;
         lock_memory(engine.lock_memory, &writer, lane)?;
-        writer.prefault();
-        let mut feed = writer.feed(0);
-        feed.set_name(&plan.feed.name);
-        feed.set_state(FeedState::Idle);
-        begin_sequence(&mut writer, &mut feed, predecessor.as_ref());
+        let feed = writer.feed(0);
         let sleepers = SleeperFlag::create().map_err(system)?;
         let wake_socket = engine.runtime_dir.join(wake_socket(lane));
         open_wake_door(&wake_socket, lane, sleepers.file().try_clone().map_err(system)?)?;
