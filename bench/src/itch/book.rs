@@ -123,10 +123,8 @@ pub fn bare(day: &Day<'_>, packet: usize, ticks_per_ns: f64) -> Result<BookRun> 
 pub fn published(day: &Day<'_>, packet: usize, ticks_per_ns: f64) -> Result<BookRun> {
     let mut lane = LaneWriter::anonymous(&plan(day.symbols, RING_SLOTS))?;
     lane.prefault();
-    // The generated mix has orders without a matching engine: its books are crossed most of the time, as no real day's
-    // are. Declaring that would put a record behind every other message.
-    let config = NasdaqConfig { crossed_check: false, ..NasdaqConfig::default() };
-    let mut nasdaq = Nasdaq::new(config, DenseIds::default()).map_err(|error| BenchError::Market(error.to_string()))?;
+    let mut nasdaq = Nasdaq::new(NasdaqConfig::default(), DenseIds::default())
+        .map_err(|error| BenchError::Market(error.to_string()))?;
     let started = sys::ticks();
     let messages = packets(day.bytes, packet, |bytes, batch| {
         // One clock reading per packet, as in the engine.

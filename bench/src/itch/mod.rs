@@ -174,9 +174,6 @@ fn section(args: &ItchArgs, pairs: u32, series: &Series, evidence: &Evidence) ->
     ]);
     let loads: Vec<String> = series.load.iter().map(|ns| format!("{ns:.1}")).collect();
     section.notes.push(format!("random load by pair, ns: {}", loads.join(" ")));
-    section
-        .notes
-        .push("publishing: crossed books are not declared, because the generated mix crosses by design".into());
     section.notes.push("time of the loop alone: tables are made, and resident, before".into());
     section.notes.extend(evidence.counts.as_ref().map(|totals| format!("messages by type: {}", totals.counts())));
     section.notes.extend(evidence.book.map(|end| format!("end state, equal in all runs: {end}")));
