@@ -101,7 +101,7 @@ extern "C" {
 /* Version, sizes and limits. */
 #define TL_MAGIC              UINT64_C(0x454e414c4b434954)
 #define TL_ABI_VERSION        UINT64_C(0x0000000100000000)
-#define TL_LAYOUT_HASH        UINT64_C(0xa03d5667d606e352)
+#define TL_LAYOUT_HASH        UINT64_C(0x96e65d6faaff8451)
 #define TL_HEADER_BYTES       4096
 #define TL_STATIC_WORDS       64
 #define TL_SLOT_WORDS         7
@@ -207,22 +207,22 @@ extern "C" {
 #define TL_ROW_DEPTH_LENGTHS  9
 #define TL_ROW_STATUS         10
 #define TL_ROW_VENUE_SEQUENCE 11
-#define TL_ROW_LAST_PRICE     12
-#define TL_ROW_LAST_QUANTITY  13
-#define TL_ROW_LAST_MATCH     14
-#define TL_ROW_LAST_TS        15
-#define TL_ROW_OPEN           16
-#define TL_ROW_HIGH           17
-#define TL_ROW_LOW            18
-#define TL_ROW_CLOSE          19
-#define TL_ROW_VOLUME         20
-#define TL_ROW_TURNOVER_LOW   21
-#define TL_ROW_TURNOVER_HIGH  22
-#define TL_ROW_TRADES         23
-#define TL_ROW_PREVIOUS_CLOSE 24
-#define TL_ROW_OPEN_INTEREST  25
-#define TL_ROW_LIVE_ORDERS    26
-#define TL_ROW_BOOK_LEVELS    27
+#define TL_ROW_LAST_PRICE     14
+#define TL_ROW_LAST_QUANTITY  15
+#define TL_ROW_LAST_MATCH     16
+#define TL_ROW_LAST_TS        17
+#define TL_ROW_OPEN           18
+#define TL_ROW_HIGH           19
+#define TL_ROW_LOW            20
+#define TL_ROW_CLOSE          21
+#define TL_ROW_VOLUME         22
+#define TL_ROW_TURNOVER_LOW   23
+#define TL_ROW_TURNOVER_HIGH  24
+#define TL_ROW_TRADES         25
+#define TL_ROW_PREVIOUS_CLOSE 26
+#define TL_ROW_OPEN_INTEREST  27
+#define TL_ROW_LIVE_ORDERS    12
+#define TL_ROW_BOOK_LEVELS    13
 
 /* Kinds of record. */
 #define TL_KIND_ADD           65

@@ -132,13 +132,20 @@ impl BoardWriter {
         RowUpdate { words, mapping: &self.mapping, place, next }
     }
 
-    /// Asks for the row's first cache line and its window, to be changed soon.
+    /// Asks for the two lines of the row and the best levels of its window that an order event changes, for writing.
     #[inline(always)]
     pub fn prefetch(&self, index: usize) {
-        if let Some(place) = self.places.get(index) {
-            crate::sys::prefetch(self.mapping.word(self.layout.board + index * ROW_WORDS * 8));
-            if place.levels > 0 {
-                crate::sys::prefetch(self.mapping.word(place.offset));
+        let Some(place) = self.places.get(index) else { return };
+        let row = self.layout.board + index * ROW_WORDS * 8;
+        crate::sys::prefetch_write(self.mapping.word(row));
+        crate::sys::prefetch_write(self.mapping.word(row + 64));
+        let side = place.levels as usize * LEVEL_WORDS * 8;
+        // Two lines a side: the five best levels, where most changes are, and where a shift begins.
+        for start in [place.offset, place.offset + side] {
+            for line in [start, start + 64] {
+                if line < place.offset + 2 * side {
+                    crate::sys::prefetch_write(self.mapping.word(line));
+                }
             }
         }
     }

@@ -257,39 +257,39 @@ pub mod row {
     pub const STATUS: usize = 10;
     /// The venue's full sequence of the event.
     pub const VENUE_SEQUENCE: usize = 11;
-    /// Last trade: price, or none.
-    pub const LAST_PRICE: usize = 12;
-    /// Last trade: quantity.
-    pub const LAST_QUANTITY: usize = 13;
-    /// Last trade: match id.
-    pub const LAST_MATCH: usize = 14;
-    /// Last trade: venue time.
-    pub const LAST_TS: usize = 15;
-    /// First printed price of the day, or none.
-    pub const OPEN: usize = 16;
-    /// Highest printed price of the day, or none.
-    pub const HIGH: usize = 17;
-    /// Lowest printed price of the day, or none.
-    pub const LOW: usize = 18;
-    /// Official closing price of the day, or none.
-    pub const CLOSE: usize = 19;
-    /// Quantity traded in the day.
-    pub const VOLUME: usize = 20;
-    /// Sum of price times quantity of the day in 1e-9, low word.
-    pub const TURNOVER_LOW: usize = 21;
-    /// High word of the turnover.
-    pub const TURNOVER_HIGH: usize = 22;
-    /// Trades of the day.
-    pub const TRADES: usize = 23;
-    /// Previous close, or none.
-    pub const PREVIOUS_CLOSE: usize = 24;
-    /// Open interest; `u64::MAX`: none.
-    pub const OPEN_INTEREST: usize = 25;
     /// Orders of the instrument in the book, as of the event that the row reflects: orders beyond the window come and go
     /// without touching the row.
-    pub const LIVE_ORDERS: usize = 26;
+    pub const LIVE_ORDERS: usize = 12;
     /// Levels of the whole book, bids in the low 32 bits, asks in the high; as of the same event.
-    pub const BOOK_LEVELS: usize = 27;
+    pub const BOOK_LEVELS: usize = 13;
+    /// Last trade: price, or none.
+    pub const LAST_PRICE: usize = 14;
+    /// Last trade: quantity.
+    pub const LAST_QUANTITY: usize = 15;
+    /// Last trade: match id.
+    pub const LAST_MATCH: usize = 16;
+    /// Last trade: venue time.
+    pub const LAST_TS: usize = 17;
+    /// First printed price of the day, or none.
+    pub const OPEN: usize = 18;
+    /// Highest printed price of the day, or none.
+    pub const HIGH: usize = 19;
+    /// Lowest printed price of the day, or none.
+    pub const LOW: usize = 20;
+    /// Official closing price of the day, or none.
+    pub const CLOSE: usize = 21;
+    /// Quantity traded in the day.
+    pub const VOLUME: usize = 22;
+    /// Sum of price times quantity of the day in 1e-9, low word.
+    pub const TURNOVER_LOW: usize = 23;
+    /// High word of the turnover.
+    pub const TURNOVER_HIGH: usize = 24;
+    /// Trades of the day.
+    pub const TRADES: usize = 25;
+    /// Previous close, or none.
+    pub const PREVIOUS_CLOSE: usize = 26;
+    /// Open interest; `u64::MAX`: none.
+    pub const OPEN_INTEREST: usize = 27;
 }
 
 /// The layout in words. A test spells it anew from the numbers above, so whoever changes one of them changes the hash,
@@ -301,8 +301,8 @@ const LAYOUT_TEXT: &str = concat!(
     "live=state200,beat280,orders300,market380,wake400,dir480;",
     "counters=128;feeds=16x64,version0,name1,state5,session6,ordersn8,marketn9,seq10,counters16;",
     "entry=32:id0,symbol1,venue5,traits6,tick7,lot8,depth9,expiry10,strike11,under12,code13,ptraits14;",
-    "row=32:version0,n1,tse2,bid3-4,ask5-6,orders7,tsr8,lens9,status10,vseq11,last12-15,ohlc16-19,vol20,turn21-22,",
-    "trades23,prev24,oi25,live26,levels27;level=3;classes=0,5,10,20,50,200"
+    "row=32:version0,n1,tse2,bid3-4,ask5-6,orders7,tsr8,lens9,status10,vseq11,live12,levels13,last14-17,ohlc18-21,vol22,turn23-24,",
+    "trades25,prev26,oi27;level=3;classes=0,5,10,20,50,200"
 );
 
 /// FNV-1a over 64-bit words: catches a torn or foreign header; it is no protection against forgery.
@@ -587,8 +587,8 @@ mod tests {
             e::PROVIDER_TRAITS
         );
         let rows = format!(
-            "row={ROW_WORDS}:version{},n{},tse{},bid{}-{},ask{}-{},orders{},tsr{},lens{},status{},vseq{},last{}-{},\
-             ohlc{}-{},vol{},turn{}-{},trades{},prev{},oi{},live{},levels{};",
+            "row={ROW_WORDS}:version{},n{},tse{},bid{}-{},ask{}-{},orders{},tsr{},lens{},status{},vseq{},live{},levels{},\
+             last{}-{},ohlc{}-{},vol{},turn{}-{},trades{},prev{},oi{};",
             r::VERSION,
             r::MARKET_N,
             r::TS_EVENT,
@@ -601,6 +601,8 @@ mod tests {
             r::DEPTH_LENGTHS,
             r::STATUS,
             r::VENUE_SEQUENCE,
+            r::LIVE_ORDERS,
+            r::BOOK_LEVELS,
             r::LAST_PRICE,
             r::LAST_TS,
             r::OPEN,
@@ -610,9 +612,7 @@ mod tests {
             r::TURNOVER_HIGH,
             r::TRADES,
             r::PREVIOUS_CLOSE,
-            r::OPEN_INTEREST,
-            r::LIVE_ORDERS,
-            r::BOOK_LEVELS
+            r::OPEN_INTEREST
         );
         let classes = DEPTH_CLASSES.map(|class| class.to_string()).join(",");
         let text = format!(
@@ -620,10 +620,10 @@ mod tests {
              classes={classes}"
         );
         assert_eq!(text, LAYOUT_TEXT);
-        assert_eq!([r::LAST_QUANTITY, r::LAST_MATCH, r::HIGH, r::LOW], [13, 14, 17, 18]);
+        assert_eq!([r::LAST_QUANTITY, r::LAST_MATCH, r::HIGH, r::LOW], [15, 16, 19, 20]);
         assert_eq!(
             (CONTINUATION, layout_hash()),
-            (0x80, 0xa03d5667d606e352),
+            (0x80, 0x96e65d6faaff8451),
             "a new layout: raise ABI_VERSION with it"
         );
     }

@@ -16,6 +16,12 @@ pub const SPAN_MAX: usize = 64;
 pub const RECORD_WORDS_MAX: usize = SLOT_WORDS + (SPAN_MAX - 1) * (SLOT_WORDS - 1);
 /// Most slots the writer publishes before it moves the head, also inside a burst.
 pub const HEAD_LAG_MAX: u64 = 256;
+/// How many slots ahead of the one being written the writer asks for memory: a ring is larger than any cache, so the next
+/// lap finds its lines in memory. Far enough to cover a fetch from there, near enough not to be evicted again.
+pub const WRITE_AHEAD: u64 = 8;
+/// How far a batch reader stays behind a head that moves: beyond what processors fetch ahead of a sequential read, so
+/// that the reader's fetches do not take lines from the writer that it is about to write.
+pub const KEEP_CLEAR: u64 = 64;
 /// Numbers stay below this, so that they fit a JSON number.
 pub const SEQUENCE_LIMIT: u64 = 1 << 53;
 /// Kind of a record that says "the next number is ..." where a writer would otherwise leave a hole.
@@ -44,6 +50,9 @@ pub trait RingMemory {
     fn slot_count(&self) -> u64;
     /// The next number to be written, moved once per burst: for late joiners only.
     fn head(&self) -> &AtomicU64;
+    /// The slot of number `n` will be written soon: memory that is far away may be asked for now.
+    #[inline(always)]
+    fn expect_write(&self, _n: u64) {}
 }
 
 /// The one writer of a ring.
@@ -86,6 +95,7 @@ impl<M: RingMemory> RingWriter<M> {
         let n = self.next + self.open;
         // An event may not lap itself: its first slots would be overwritten before they were ever stamped.
         assert!(self.open < self.memory.slot_count(), "an event of more slots than the ring has");
+        self.memory.expect_write(n + WRITE_AHEAD);
         self.memory.slot(n).write(n, words);
         self.open += 1;
         n
@@ -191,7 +201,14 @@ pub enum Rejoin {
 pub struct RingReader<M> {
     memory: M,
     cursor: u64,
+    /// How far [`RingReader::poll_batch`] may read before it looks at the head again.
+    seen_head: u64,
+    /// The head at its last look.
+    last_head: u64,
     rejoin: Rejoin,
+    /// The newest record of one slot: beside the cursor, so that reading it touches no other line.
+    single: [u64; SLOT_WORDS],
+    /// The newest record of several slots.
     words: Box<[u64; RECORD_WORDS_MAX]>,
 }
 
@@ -201,7 +218,15 @@ impl<M: RingMemory> RingReader<M> {
     /// Cursors come from clients and from other processes: one beyond [`SEQUENCE_LIMIT`] is taken as that limit, which
     /// no writer reaches.
     pub fn new(memory: M, cursor: u64, rejoin: Rejoin) -> Self {
-        RingReader { memory, cursor: cursor.min(SEQUENCE_LIMIT), rejoin, words: Box::new([0; RECORD_WORDS_MAX]) }
+        RingReader {
+            memory,
+            cursor: cursor.min(SEQUENCE_LIMIT),
+            seen_head: 0,
+            last_head: 0,
+            rejoin,
+            single: [0; SLOT_WORDS],
+            words: Box::new([0; RECORD_WORDS_MAX]),
+        }
     }
 
     /// A reader that starts where `rejoin` says.
@@ -251,8 +276,31 @@ impl<M: RingMemory> RingReader<M> {
         }
         let n = self.cursor;
         self.cursor += 1;
-        self.words[..SLOT_WORDS].copy_from_slice(&first);
-        Polled::Record { n, words: &self.words[..SLOT_WORDS] }
+        self.single = first;
+        Polled::Record { n, words: &self.single }
+    }
+
+    /// Takes up to `max` records and losses, but only what lies below the public head; returns how many. For readers that
+    /// want throughput: a slot that is still being written is never looked at, so reader and writer do not pull its line
+    /// back and forth. What the writer has not covered by its head yet (less than a burst) comes with the next call.
+    #[inline]
+    pub fn poll_batch(&mut self, max: usize, mut take: impl FnMut(Polled<'_>)) -> usize {
+        if self.cursor >= self.seen_head {
+            let head = self.head();
+            // While the head moves, stay clear of it; once it stands still, take everything.
+            let distance = if head == self.last_head { 0 } else { KEEP_CLEAR };
+            self.last_head = head;
+            self.seen_head = head.saturating_sub(distance);
+        }
+        let mut taken = 0;
+        while taken < max && self.cursor < self.seen_head {
+            match self.poll() {
+                Polled::Empty => break,
+                polled => take(polled),
+            }
+            taken += 1;
+        }
+        taken
     }
 
     /// Whether a record is there to be read, without reading it.

@@ -19,7 +19,7 @@ use crate::record::{join_words, split_words};
 use crate::ring::{Rejoin, RingMemory, RingReader, RingWriter};
 use crate::slot::Slot;
 use crate::sync::{AtomicU32, AtomicU64, Site, fence_acquire, store_release};
-use crate::sys::{self, Directory, Mapping};
+use crate::sys::{self, Directory, Mapping, SlotTable};
 use crate::{ABI_VERSION, MAGIC, seqlock, wake};
 
 /// Which of a lane's rings.
@@ -44,10 +44,8 @@ impl RingName {
 /// A ring in a mapped segment. Holds the mapping, so a reader outlives a renamed or removed file.
 #[derive(Debug, Clone)]
 pub struct MappedRing {
-    mapping: Arc<Mapping>,
-    offset: usize,
+    slots: SlotTable,
     head: usize,
-    mask: u64,
 }
 
 impl MappedRing {
@@ -56,24 +54,26 @@ impl MappedRing {
             RingName::Orders => (layout.orders, layout.orders_slots, live::ORDERS_HEAD),
             RingName::Market => (layout.market, layout.market_slots, live::MARKET_HEAD),
         };
-        // Checked once here, so that `slot` is never out of bounds.
-        assert_eq!(mapping.slots(offset, slots).len(), slots);
-        MappedRing { mapping, offset, head, mask: slots as u64 - 1 }
+        MappedRing { slots: SlotTable::new(mapping, offset, slots), head }
     }
 }
 
 impl RingMemory for MappedRing {
     #[inline(always)]
     fn slot(&self, n: u64) -> &Slot {
-        &self.mapping.slots(self.offset + (n & self.mask) as usize * 64, 1)[0]
+        self.slots.get(n)
     }
     #[inline(always)]
     fn slot_count(&self) -> u64 {
-        self.mask + 1
+        self.slots.count()
     }
     #[inline(always)]
     fn head(&self) -> &AtomicU64 {
-        self.mapping.word(self.head)
+        self.slots.mapping().word(self.head)
+    }
+    #[inline(always)]
+    fn expect_write(&self, n: u64) {
+        sys::prefetch_write(self.slots.get(n));
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::slot::Slot;
@@ -140,6 +141,51 @@ impl Drop for Mapping {
         // SAFETY: base and length are those of our own mapping, and no view outlives `self`: they borrow it or hold
         // the `Arc` around it.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// The slots of one ring in a mapping: looked up millions of times a second, so the range is checked once, when it is
+/// made, and every number is masked into it.
+#[derive(Debug, Clone)]
+pub struct SlotTable {
+    first: NonNull<Slot>,
+    mask: u64,
+    mapping: Arc<Mapping>,
+}
+
+// SAFETY: the slots are atomics in memory that the `Arc` keeps mapped; see `Mapping`.
+unsafe impl Send for SlotTable {}
+// SAFETY: as above.
+unsafe impl Sync for SlotTable {}
+
+impl SlotTable {
+    /// The `count` slots at byte `offset`.
+    ///
+    /// # Panics
+    /// When `count` is not a power of two, or as [`Mapping::slots`]: offsets come from a checked layout.
+    pub fn new(mapping: Arc<Mapping>, offset: usize, count: usize) -> SlotTable {
+        assert!(count.is_power_of_two(), "{count} slots");
+        let first = NonNull::from(mapping.slots(offset, count)).cast();
+        SlotTable { first, mask: count as u64 - 1, mapping }
+    }
+
+    /// The slot of number `n`: `n` modulo the count.
+    #[inline(always)]
+    pub fn get(&self, n: u64) -> &Slot {
+        // SAFETY: `first` points at `mask + 1` slots (checked when made), which stay mapped while `self.mapping` lives;
+        // the masked index is below that count. A `Slot` is only atomics, so any bytes are valid.
+        unsafe { self.first.add((n & self.mask) as usize).as_ref() }
+    }
+
+    /// Slots in the table.
+    #[inline(always)]
+    pub fn count(&self) -> u64 {
+        self.mask + 1
+    }
+
+    /// The mapping that holds them.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 }
 
@@ -379,6 +425,18 @@ pub fn prefetch<T>(place: &T) {
     // SAFETY: a prefetch reads nothing and never faults.
     unsafe {
         core::arch::x86_64::_mm_prefetch((&raw const *place).cast::<i8>(), core::arch::x86_64::_MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// Asks the processor for the cache line at `place`, for writing soon: it is then ours before the first store.
+#[inline(always)]
+pub fn prefetch_write<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch changes nothing and never faults.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch((&raw const *place).cast::<i8>(), core::arch::x86_64::_MM_HINT_ET0);
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;

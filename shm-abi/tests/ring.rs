@@ -7,8 +7,8 @@ mod common;
 use common::{Heap, assert_whole, cases, span_words, words_of};
 use proptest::prelude::*;
 use shm_abi::ring::{
-    CONTINUATION, KIND_SKIP, LossReason, Lost, Polled, Rejoin, RingMemory, RingReader, RingWriter, SEQUENCE_LIMIT,
-    SKIP_WORD, SPAN_MAX, word0,
+    CONTINUATION, KEEP_CLEAR, KIND_SKIP, LossReason, Lost, Polled, Rejoin, RingMemory, RingReader, RingWriter,
+    SEQUENCE_LIMIT, SKIP_WORD, SPAN_MAX, word0,
 };
 use shm_abi::slot::SLOT_WORDS;
 use shm_abi::sync::Ordering::Relaxed;
@@ -139,6 +139,46 @@ fn a_lapped_reader_is_told_exactly_what_it_lost() {
         writer.commit();
         assert!(matches!(reader.poll(), Polled::Record { n, .. } if n == written));
     }
+}
+
+#[test]
+fn a_batch_reader_gets_every_number_once_and_keeps_clear_of_a_moving_head() {
+    let memory = Heap::new(1024);
+    let mut writer = RingWriter::new(memory.clone(), 0);
+    let mut reader = RingReader::new(memory, 0, Rejoin::Oldest);
+    let mut expected = 0;
+    let mut batch = |reader: &mut RingReader<Heap>, max| {
+        reader.poll_batch(max, |polled| match polled {
+            Polled::Record { n, words } => {
+                assert_eq!(n, expected);
+                assert_whole(n, words);
+                expected = n + 1;
+            }
+            Polled::Lost(lost) => {
+                assert_eq!(lost.first, expected);
+                expected = lost.last + 1;
+            }
+            Polled::Empty => panic!("nothing is never handed on"),
+        })
+    };
+    assert_eq!(batch(&mut reader, 10), 0);
+    let mut write = |count| {
+        for _ in 0..count {
+            let n = writer.next_number();
+            writer.push(&words_of(n, SLOT_WORDS).try_into().unwrap());
+            writer.commit();
+        }
+        writer.publish_head();
+    };
+    write(200);
+    assert_eq!(batch(&mut reader, 10), 10, "as many as were asked for");
+    assert_eq!(batch(&mut reader, 1000), 200 - 10 - KEEP_CLEAR as usize, "not up to a head that moves");
+    assert_eq!(batch(&mut reader, 1000), KEEP_CLEAR as usize, "all of it once the head stands still");
+    assert_eq!(batch(&mut reader, 1000), 0);
+    // Lapped: the loss is one of the batch.
+    write(3000);
+    while batch(&mut reader, 1000) > 0 {}
+    assert_eq!((reader.cursor(), expected), (3200, 3200));
 }
 
 #[test]

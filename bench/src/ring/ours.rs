@@ -16,6 +16,8 @@ use crate::{Result, io_error, sys};
 
 /// Events of a burst: the head moves once per burst, as it does in the engine.
 pub const BURST: u64 = 32;
+/// Records that a reader takes at a time.
+const BATCH: usize = 256;
 /// The payload's last word when the writer has no more.
 const STOP: u64 = u64::MAX;
 /// Word of an event that carries the bench's own number: the last of its body.
@@ -165,16 +167,20 @@ pub fn count(page: &Page, dir: &Path) -> Result<()> {
     page.word(Word::Ready).store(1, Release);
     let (mut received, mut lost, mut sum) = (0, 0, 0u64);
     let mut first = None;
-    loop {
-        match reader.poll() {
-            Polled::Record { words, .. } if words[NUMBER] == STOP => break,
+    let mut stopped = false;
+    while !stopped {
+        let taken = reader.poll_batch(BATCH, |polled| match polled {
+            Polled::Record { words, .. } if words[NUMBER] == STOP => stopped = true,
             Polled::Record { words, .. } => {
                 first.get_or_insert_with(sys::ticks);
                 sum = words.iter().fold(sum, |sum, word| sum.wrapping_add(*word));
                 received += 1;
             }
             Polled::Lost(gap) => lost += gap.last - gap.first + 1,
-            Polled::Empty => std::hint::spin_loop(),
+            Polled::Empty => {}
+        });
+        if taken == 0 {
+            std::hint::spin_loop();
         }
     }
     let ended = sys::ticks();
