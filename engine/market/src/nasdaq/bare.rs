@@ -1,6 +1,6 @@
 //! Decode and book alone, nothing published: for measurements, and for whoever needs books without a bus.
 
-use wire::itch50::{Op, OpKind, decode_op_at};
+use wire::itch50::{Op, OpKind, decode_op, decode_op_at};
 
 use super::{BATCH, MessageAt};
 use crate::book::{Book, BookLimits, LimitError, NewOrder, OrderFacts, Side};
@@ -29,7 +29,7 @@ impl BareBook {
     pub fn apply(&mut self, buf: &[u8], batch: &[MessageAt]) {
         let ops = &mut self.ops[..batch.len()];
         for (op, message) in ops.iter_mut().zip(batch) {
-            *op = decode_op_at(buf, message.at as usize, message.len as usize);
+            decode(op, buf, message);
             look_ahead(&self.book, op);
         }
         for op in ops.iter_mut() {
@@ -57,6 +57,24 @@ impl BareBook {
 pub(super) fn empty_ops() -> Box<[Op; BATCH]> {
     let empty = decode_op_at(&[], 0, 0);
     vec![empty; BATCH].try_into().unwrap_or_else(|_| unreachable!("BATCH were made"))
+}
+
+/// Decodes a message in place: through a copy, its fields would be read back in wider pieces than they were written in.
+#[inline(always)]
+pub(super) fn decode(op: &mut Op, buf: &[u8], message: &MessageAt) {
+    let (at, len) = (message.at as usize, message.len as usize);
+    let tail = buf.get(at..).unwrap_or_default();
+    match tail.first_chunk() {
+        Some(window) => *op = decode_op(window, len.min(tail.len())),
+        None => decode_last(op, tail, len),
+    }
+}
+
+/// The last messages of a buffer, behind which there is no whole window.
+#[cold]
+#[inline(never)]
+fn decode_last(op: &mut Op, tail: &[u8], len: usize) {
+    *op = decode_op_at(tail, 0, len);
 }
 
 /// First pass over a batch: the lines that the message names.

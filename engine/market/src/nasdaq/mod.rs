@@ -47,7 +47,7 @@ use shm_abi::record::{AnomalyCode, Side, flag, kind, split_words};
 use shm_abi::segment::LaneWriter;
 use shm_abi::slot::SLOT_WORDS;
 use shm_abi::sys::prefetch;
-use wire::itch50::{Op, OpKind, decode_op_at};
+use wire::itch50::{Op, OpKind};
 
 use crate::book::Book;
 use directory::Symbols;
@@ -200,7 +200,7 @@ impl<I: InstrumentIds> Nasdaq<I> {
         let Nasdaq { ops, feed } = self;
         let ops = &mut ops[..batch.len()];
         for (op, message) in ops.iter_mut().zip(batch) {
-            *op = decode_op_at(buf, message.at as usize, message.len as usize);
+            bare::decode(op, buf, message);
             bare::look_ahead(&feed.book, op);
             prefetch(&feed.facts[op.locate as usize]);
         }

@@ -20,8 +20,10 @@ pub(super) fn price(raw: u32) -> Price {
 
 /// What the heads of an event's records have in common.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 pub(super) struct Event {
-    // Not in the order of the head's words: copied from stores just made, they would be read in pairs, which stalls.
+    // Words that stand side by side in the head do not do so here: read in pairs right after they were stored one by one,
+    // they would stall the processor for longer than all the rest of a record takes (10 % of the time per message).
     /// Publish delay and the low half of the sequence: word 3 of the head.
     pub(super) delay_and_sequence: u64,
     pub(super) sequence: u64,

@@ -75,7 +75,8 @@ impl<I: InstrumentIds> Feed<I> {
         let mut io = self.begin(&event, lane);
         // These three are about the venue when they name no instrument.
         let venue_wide = matches!(message, Message::MwcbDecline(_) | Message::MwcbStatus(_) | Message::BrokenTrade(_));
-        if !self.facts[locate as usize].is_known() && !(venue_wide && locate == 0) {
+        let allowed = self.facts[locate as usize].is_known() || (venue_wide && locate == 0);
+        if !allowed {
             return self.reject(AnomalyCode::UnknownInstrument, locate.into(), bytes[0].into(), None, &event, &mut io);
         }
         let io = &mut io;
