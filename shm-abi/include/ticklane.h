@@ -101,7 +101,7 @@ extern "C" {
 /* Version, sizes and limits. */
 #define TL_MAGIC              UINT64_C(0x454e414c4b434954)
 #define TL_ABI_VERSION        UINT64_C(0x0000000100000000)
-#define TL_LAYOUT_HASH        UINT64_C(0x96e65d6faaff8451)
+#define TL_LAYOUT_HASH        UINT64_C(0xeeb5f3a7239fa999)
 #define TL_HEADER_BYTES       4096
 #define TL_STATIC_WORDS       64
 #define TL_SLOT_WORDS         7
@@ -193,8 +193,8 @@ extern "C" {
 #define TL_ENTRY_PROVIDER_CODE   13
 #define TL_ENTRY_PROVIDER_TRAITS 14
 
-/* Words of a board row. QUOTE_ORDERS, DEPTH_LENGTHS, BOOK_LEVELS: bids in the low half, asks in the high.
-   STATUS: bits 0-7 TL_STATUS_*, 8-15 quality, 16-23 the venue's letter. Prices may be TL_PRICE_NONE. */
+/* Words of a board row. TOUCH: bits 0-23 orders at the best bid, 24-47 at the best ask, 48-55 levels in the window
+   of bids, 56-63 of asks. STATUS: bits 0-7 TL_STATUS_*, 8-15 quality, 16-23 the venue's letter. Prices may be TL_PRICE_NONE. */
 #define TL_ROW_VERSION        0
 #define TL_ROW_MARKET_N       1
 #define TL_ROW_TS_EVENT       2
@@ -202,27 +202,22 @@ extern "C" {
 #define TL_ROW_BID_QUANTITY   4
 #define TL_ROW_ASK_PRICE      5
 #define TL_ROW_ASK_QUANTITY   6
-#define TL_ROW_QUOTE_ORDERS   7
-#define TL_ROW_TS_RECV        8
-#define TL_ROW_DEPTH_LENGTHS  9
-#define TL_ROW_STATUS         10
-#define TL_ROW_VENUE_SEQUENCE 11
-#define TL_ROW_LAST_PRICE     14
-#define TL_ROW_LAST_QUANTITY  15
-#define TL_ROW_LAST_MATCH     16
-#define TL_ROW_LAST_TS        17
-#define TL_ROW_OPEN           18
-#define TL_ROW_HIGH           19
-#define TL_ROW_LOW            20
-#define TL_ROW_CLOSE          21
-#define TL_ROW_VOLUME         22
-#define TL_ROW_TURNOVER_LOW   23
-#define TL_ROW_TURNOVER_HIGH  24
-#define TL_ROW_TRADES         25
-#define TL_ROW_PREVIOUS_CLOSE 26
-#define TL_ROW_OPEN_INTEREST  27
-#define TL_ROW_LIVE_ORDERS    12
-#define TL_ROW_BOOK_LEVELS    13
+#define TL_ROW_TOUCH          7
+#define TL_ROW_STATUS         8
+#define TL_ROW_LAST_PRICE     9
+#define TL_ROW_LAST_QUANTITY  10
+#define TL_ROW_LAST_MATCH     11
+#define TL_ROW_LAST_TS        12
+#define TL_ROW_OPEN           13
+#define TL_ROW_HIGH           14
+#define TL_ROW_LOW            15
+#define TL_ROW_CLOSE          16
+#define TL_ROW_VOLUME         17
+#define TL_ROW_TURNOVER_LOW   18
+#define TL_ROW_TURNOVER_HIGH  19
+#define TL_ROW_TRADES         20
+#define TL_ROW_PREVIOUS_CLOSE 21
+#define TL_ROW_OPEN_INTEREST  22
 
 /* Kinds of record. */
 #define TL_KIND_ADD           65
@@ -742,11 +737,14 @@ static inline int tl_directory_entry(const tl_segment *s, uint64_t row, tl_instr
 
 enum { TL_BID = 0, TL_ASK = 1 };
 
+/* Words of one side of a window: whole cache lines. */
+static inline uint64_t tl_side_words(uint64_t levels) { return (levels * TL_LEVEL_WORDS + 7) / 8 * 8; }
+
 /* A copy of one row: words by TL_ROW_*, and the levels of its window. */
 typedef struct tl_row {
     uint64_t words[TL_ROW_WORDS];
     uint32_t levels; /* per side that the window can hold */
-    uint64_t depth[2 * TL_DEPTH_CLASS_MAX * TL_LEVEL_WORDS];
+    uint64_t depth[2 * ((TL_DEPTH_CLASS_MAX * TL_LEVEL_WORDS + 7) / 8 * 8)];
 } tl_row;
 
 typedef struct tl_level {
@@ -772,7 +770,7 @@ static inline int tl_board_read(const tl_segment *s, uint64_t row, tl_row *out) 
     uint64_t at = s->board + row * TL_ROW_WORDS * 8, depth_words, version, i;
     int attempt, error = tl_directory_entry(s, row, &entry);
     if (error != TL_OK) return error;
-    depth_words = 2u * (uint64_t)entry.depth_class * TL_LEVEL_WORDS;
+    depth_words = 2u * tl_side_words(entry.depth_class);
     if (!tl_is_depth_class(entry.depth_class) || entry.depth_at % 64 != 0 || entry.depth_at > s->depth_bytes ||
         ((depth_words * 8 + 63) & ~UINT64_C(63)) > s->depth_bytes - entry.depth_at)
         return TL_ERROR_NO_ROW;
@@ -792,13 +790,13 @@ static inline int tl_board_read(const tl_segment *s, uint64_t row, tl_row *out) 
 
 /* Levels in the window of a side (TL_BID, TL_ASK). */
 static inline uint32_t tl_row_depth(const tl_row *row, int side) {
-    uint32_t length = (uint32_t)(row->words[TL_ROW_DEPTH_LENGTHS] >> (32 * side));
+    uint32_t length = (uint32_t)(row->words[TL_ROW_TOUCH] >> (48 + 8 * side)) & 0xff;
     return length < row->levels ? length : row->levels;
 }
 
 /* The level at `position`, 0 the best; `position` below tl_row_depth. */
 static inline tl_level tl_row_level(const tl_row *row, int side, uint32_t position) {
-    const uint64_t *cell = row->depth + ((uint64_t)side * row->levels + position) * TL_LEVEL_WORDS;
+    const uint64_t *cell = row->depth + (uint64_t)side * tl_side_words(row->levels) + (uint64_t)position * TL_LEVEL_WORDS;
     tl_level level;
     level.price = (int64_t)cell[0];
     level.quantity = cell[1];

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::layout::{LEVEL_WORDS, Layout, ROW_WORDS, row};
+use crate::layout::{LEVEL_WORDS, Layout, ROW_WORDS, row, side_bytes};
 use crate::record::{PRICE_NONE, Price, QUANTITY_NONE, Quantity, Side, TradingStatus};
 use crate::seqlock;
 use crate::sync::AtomicU64;
@@ -75,10 +75,32 @@ impl Quality {
     }
 }
 
+/// Bits of [`row::TOUCH`] for the orders of one side.
+const TOUCH_ORDERS_BITS: usize = 24;
+/// Most orders that they can tell.
+const TOUCH_ORDERS_MAX: u64 = (1 << TOUCH_ORDERS_BITS) - 1;
+/// Where the window's lengths begin, eight bits a side: no class has more levels.
+const TOUCH_LEVELS_SHIFT: usize = 2 * TOUCH_ORDERS_BITS;
+
+#[inline(always)]
+fn touch_levels(touch: u64, side: Side) -> usize {
+    (touch >> (TOUCH_LEVELS_SHIFT + 8 * side.index())) as u8 as usize
+}
+
 #[derive(Debug, Clone, Copy)]
 struct DepthPlace {
+    /// Of the bids, in the file.
     offset: usize,
     levels: u32,
+    /// Bytes from the bids to the asks.
+    side: u32,
+}
+
+impl DepthPlace {
+    #[inline(always)]
+    fn side_offset(&self, side: Side) -> usize {
+        self.offset + side.index() * self.side as usize
+    }
 }
 
 /// The one writer of a board.
@@ -97,7 +119,8 @@ impl BoardWriter {
     /// Opens the next row for an instrument whose levels stand at `depth_at` of the depth area.
     pub(crate) fn append(&mut self, depth_at: usize, levels: u16) {
         let index = self.places.len();
-        self.places.push(DepthPlace { offset: self.layout.depth + depth_at, levels: levels.into() });
+        let side = side_bytes(levels) as u32;
+        self.places.push(DepthPlace { offset: self.layout.depth + depth_at, levels: levels.into(), side });
         let mut update = self.update(index);
         for field in [
             row::BID_PRICE,
@@ -132,22 +155,15 @@ impl BoardWriter {
         RowUpdate { words, mapping: &self.mapping, place, next }
     }
 
-    /// Asks for the two lines of the row and the best levels of its window that an order event changes, for writing.
+    /// Asks for the line of the row and the best levels of one side of its window, to be written soon. Two lines hold the
+    /// five best levels: where most changes are, and where a shift begins.
     #[inline(always)]
-    pub fn prefetch(&self, index: usize) {
+    pub fn prefetch(&self, index: usize, side: Side) {
         let Some(place) = self.places.get(index) else { return };
-        let row = self.layout.board + index * ROW_WORDS * 8;
-        crate::sys::prefetch_write(self.mapping.word(row));
-        crate::sys::prefetch_write(self.mapping.word(row + 64));
-        let side = place.levels as usize * LEVEL_WORDS * 8;
-        // Two lines a side: the five best levels, where most changes are, and where a shift begins.
-        for start in [place.offset, place.offset + side] {
-            for line in [start, start + 64] {
-                if line < place.offset + 2 * side {
-                    crate::sys::prefetch_write(self.mapping.word(line));
-                }
-            }
-        }
+        crate::sys::prefetch_write(self.mapping.word(self.layout.board + index * ROW_WORDS * 8));
+        let start = place.side_offset(side);
+        crate::sys::prefetch_write(self.mapping.word(start));
+        crate::sys::prefetch_write(self.mapping.word(start + 64));
     }
 }
 
@@ -183,20 +199,19 @@ impl RowUpdate<'_> {
     /// Levels in the window of one side.
     #[inline(always)]
     pub fn depth_len(&self, side: Side) -> usize {
-        (self.get(row::DEPTH_LENGTHS) >> (32 * side.index())) as u32 as usize
+        touch_levels(self.get(row::TOUCH), side)
     }
 
     #[inline(always)]
     fn set_depth_len(&mut self, side: Side, len: usize) {
-        let shift = 32 * side.index();
-        let others = self.get(row::DEPTH_LENGTHS) & !(0xffff_ffff << shift);
-        self.set(row::DEPTH_LENGTHS, others | (len as u64) << shift);
+        let shift = TOUCH_LEVELS_SHIFT + 8 * side.index();
+        let others = self.get(row::TOUCH) & !(0xff << shift);
+        self.set(row::TOUCH, others | (len as u64) << shift);
     }
 
     #[inline(always)]
     fn cells(&self, side: Side) -> &[AtomicU64] {
-        let words = self.place.levels as usize * LEVEL_WORDS;
-        self.mapping.words(self.place.offset + side.index() * words * 8, words)
+        self.mapping.words(self.place.side_offset(side), self.place.levels as usize * LEVEL_WORDS)
     }
 
     #[inline(always)]
@@ -222,10 +237,11 @@ impl RowUpdate<'_> {
         let len = self.depth_len(side);
         let leaves = len == class;
         let kept = if leaves { class - 1 } else { len };
-        let cells = self.cells(side);
+        // The levels that move, and the room behind the last of them.
+        let moving = &self.cells(side)[position * LEVEL_WORDS..(kept + 1) * LEVEL_WORDS];
         // From the worst to the best, so that each cell is read before it is overwritten.
-        for cell in (position * LEVEL_WORDS..kept * LEVEL_WORDS).rev() {
-            cells[cell + LEVEL_WORDS].store(cells[cell].load(Relaxed), Relaxed);
+        for cell in (LEVEL_WORDS..moving.len()).rev() {
+            moving[cell].store(moving[cell - LEVEL_WORDS].load(Relaxed), Relaxed);
         }
         self.store_level(side, position, level);
         if !leaves {
@@ -240,9 +256,9 @@ impl RowUpdate<'_> {
     pub fn remove_level(&mut self, side: Side, position: usize, entering: Option<Level>) {
         let len = self.depth_len(side);
         debug_assert!(position < len);
-        let cells = self.cells(side);
-        for cell in position * LEVEL_WORDS..(len - 1) * LEVEL_WORDS {
-            cells[cell].store(cells[cell + LEVEL_WORDS].load(Relaxed), Relaxed);
+        let moving = &self.cells(side)[position * LEVEL_WORDS..len * LEVEL_WORDS];
+        for cell in LEVEL_WORDS..moving.len() {
+            moving[cell - LEVEL_WORDS].store(moving[cell].load(Relaxed), Relaxed);
         }
         match entering {
             Some(level) => self.store_level(side, len - 1, level),
@@ -262,7 +278,7 @@ impl RowUpdate<'_> {
 
     /// Empties both sides of the window.
     pub fn clear_depth(&mut self) {
-        self.set(row::DEPTH_LENGTHS, 0);
+        self.set(row::TOUCH, self.get(row::TOUCH) & ((1 << TOUCH_LEVELS_SHIFT) - 1));
     }
 
     /// Sets one side of the best quote.
@@ -274,9 +290,9 @@ impl RowUpdate<'_> {
         };
         self.set(price, best.price as u64);
         self.set(quantity, best.quantity);
-        let shift = 32 * side.index();
-        let others = self.get(row::QUOTE_ORDERS) & !(0xffff_ffff << shift);
-        self.set(row::QUOTE_ORDERS, others | (best.orders as u64) << shift);
+        let shift = TOUCH_ORDERS_BITS * side.index();
+        let others = self.get(row::TOUCH) & !(TOUCH_ORDERS_MAX << shift);
+        self.set(row::TOUCH, others | u64::from(best.orders).min(TOUCH_ORDERS_MAX) << shift);
     }
 
     /// Sets status and the venue's letter for it.
@@ -350,13 +366,13 @@ impl RowImage {
             Side::Bid => (row::BID_PRICE, row::BID_QUANTITY),
             Side::Ask => (row::ASK_PRICE, row::ASK_QUANTITY),
         };
-        let orders = (self.words[row::QUOTE_ORDERS] >> (32 * side.index())) as u32;
+        let orders = (self.words[row::TOUCH] >> (TOUCH_ORDERS_BITS * side.index()) & TOUCH_ORDERS_MAX) as u32;
         Some(Level { price: self.price(price)?, quantity: self.words[quantity], orders })
     }
     /// Levels of the window of a side, best first.
     pub fn window(&self, side: Side) -> impl ExactSizeIterator<Item = Level> + '_ {
-        let len = (self.words[row::DEPTH_LENGTHS] >> (32 * side.index())) as u32 as usize;
-        let start = side.index() * self.levels * LEVEL_WORDS;
+        let len = touch_levels(self.words[row::TOUCH], side);
+        let start = side.index() * side_bytes(self.levels as u16) / 8;
         self.depth[start..][..len.min(self.levels) * LEVEL_WORDS].chunks_exact(LEVEL_WORDS).map(|cell| Level {
             price: cell[0] as i64,
             quantity: cell[1],
@@ -403,7 +419,7 @@ impl BoardReader {
     ) -> Result<(), RowError> {
         let (depth_offset, levels) = self.directory.depth_place(index).ok_or(RowError::NoSuchRow(index))?;
         let words = self.mapping.words(self.layout.board + index * ROW_WORDS * 8, ROW_WORDS);
-        let depth = self.mapping.words(depth_offset, 2 * levels * LEVEL_WORDS);
+        let depth = self.mapping.words(depth_offset, crate::layout::depth_bytes(levels as u16) / 8);
         image.levels = levels;
         image.depth.resize(depth.len(), 0);
         let version = &words[row::VERSION];

@@ -197,9 +197,14 @@ pub const LEVEL_WORDS: usize = 3;
 /// Depth classes: how many levels per side an instrument's window may have.
 pub const DEPTH_CLASSES: [u16; 6] = [0, 5, 10, 20, 50, 200];
 
-/// Bytes of the depth area that one instrument of `levels` per side takes; whole cache lines.
+/// Bytes of one side of a window of `levels`: whole cache lines, so that no line holds levels of both sides.
+pub const fn side_bytes(levels: u16) -> usize {
+    (levels as usize * LEVEL_WORDS * 8).next_multiple_of(64)
+}
+
+/// Bytes of the depth area that one instrument of `levels` per side takes: bids, then asks.
 pub const fn depth_bytes(levels: u16) -> usize {
-    (2 * levels as usize * LEVEL_WORDS * 8).next_multiple_of(64)
+    2 * side_bytes(levels)
 }
 
 /// Words of a directory entry. All but the provider code stay as they were written.
@@ -231,7 +236,8 @@ pub mod entry {
     pub const PROVIDER_TRAITS: usize = 14;
 }
 
-/// Words of a board row.
+/// Words of a board row. An order event writes the first line alone: whatever it would have to keep beyond that line
+/// costs a fetch from memory each time, and stands in the ring record at [`row::MARKET_N`] anyway.
 pub mod row {
     /// Version: odd while the row is written.
     pub const VERSION: usize = 0;
@@ -247,49 +253,39 @@ pub mod row {
     pub const ASK_PRICE: usize = 5;
     /// Best ask: quantity.
     pub const ASK_QUANTITY: usize = 6;
-    /// Orders at the best bid in the low 32 bits, at the best ask in the high.
-    pub const QUOTE_ORDERS: usize = 7;
-    /// `ts_recv` of the event.
-    pub const TS_RECV: usize = 8;
-    /// Levels in the window: bids in the low 32 bits, asks in the high.
-    pub const DEPTH_LENGTHS: usize = 9;
+    /// From the lowest bit: orders at the best bid (24 bits), orders at the best ask (24), levels in the window of bids
+    /// (8), of asks (8). More orders than 24 bits hold read as 2^24 - 1.
+    pub const TOUCH: usize = 7;
     /// Status in the lowest byte, then [`crate::board::Quality`], then the venue's status letter.
-    pub const STATUS: usize = 10;
-    /// The venue's full sequence of the event.
-    pub const VENUE_SEQUENCE: usize = 11;
-    /// Orders of the instrument in the book, as of the event that the row reflects: orders beyond the window come and go
-    /// without touching the row.
-    pub const LIVE_ORDERS: usize = 12;
-    /// Levels of the whole book, bids in the low 32 bits, asks in the high; as of the same event.
-    pub const BOOK_LEVELS: usize = 13;
+    pub const STATUS: usize = 8;
     /// Last trade: price, or none.
-    pub const LAST_PRICE: usize = 14;
+    pub const LAST_PRICE: usize = 9;
     /// Last trade: quantity.
-    pub const LAST_QUANTITY: usize = 15;
+    pub const LAST_QUANTITY: usize = 10;
     /// Last trade: match id.
-    pub const LAST_MATCH: usize = 16;
+    pub const LAST_MATCH: usize = 11;
     /// Last trade: venue time.
-    pub const LAST_TS: usize = 17;
+    pub const LAST_TS: usize = 12;
     /// First printed price of the day, or none.
-    pub const OPEN: usize = 18;
+    pub const OPEN: usize = 13;
     /// Highest printed price of the day, or none.
-    pub const HIGH: usize = 19;
+    pub const HIGH: usize = 14;
     /// Lowest printed price of the day, or none.
-    pub const LOW: usize = 20;
+    pub const LOW: usize = 15;
     /// Official closing price of the day, or none.
-    pub const CLOSE: usize = 21;
+    pub const CLOSE: usize = 16;
     /// Quantity traded in the day.
-    pub const VOLUME: usize = 22;
+    pub const VOLUME: usize = 17;
     /// Sum of price times quantity of the day in 1e-9, low word.
-    pub const TURNOVER_LOW: usize = 23;
+    pub const TURNOVER_LOW: usize = 18;
     /// High word of the turnover.
-    pub const TURNOVER_HIGH: usize = 24;
+    pub const TURNOVER_HIGH: usize = 19;
     /// Trades of the day.
-    pub const TRADES: usize = 25;
+    pub const TRADES: usize = 20;
     /// Previous close, or none.
-    pub const PREVIOUS_CLOSE: usize = 26;
+    pub const PREVIOUS_CLOSE: usize = 21;
     /// Open interest; `u64::MAX`: none.
-    pub const OPEN_INTEREST: usize = 27;
+    pub const OPEN_INTEREST: usize = 22;
 }
 
 /// The layout in words. A test spells it anew from the numbers above, so whoever changes one of them changes the hash,
@@ -301,8 +297,7 @@ const LAYOUT_TEXT: &str = concat!(
     "live=state200,beat280,orders300,market380,wake400,dir480;",
     "counters=128;feeds=16x64,version0,name1,state5,session6,ordersn8,marketn9,seq10,counters16;",
     "entry=32:id0,symbol1,venue5,traits6,tick7,lot8,depth9,expiry10,strike11,under12,code13,ptraits14;",
-    "row=32:version0,n1,tse2,bid3-4,ask5-6,orders7,tsr8,lens9,status10,vseq11,live12,levels13,last14-17,ohlc18-21,vol22,turn23-24,",
-    "trades25,prev26,oi27;level=3;classes=0,5,10,20,50,200"
+    "row=32:version0,n1,tse2,bid3-4,ask5-6,touch7,status8,last9-12,ohlc13-16,vol17,turn18-19,trades20,prev21,oi22;level=3,side64;classes=0,5,10,20,50,200"
 );
 
 /// FNV-1a over 64-bit words: catches a torn or foreign header; it is no protection against forgery.
@@ -587,8 +582,7 @@ mod tests {
             e::PROVIDER_TRAITS
         );
         let rows = format!(
-            "row={ROW_WORDS}:version{},n{},tse{},bid{}-{},ask{}-{},orders{},tsr{},lens{},status{},vseq{},live{},levels{},\
-             last{}-{},ohlc{}-{},vol{},turn{}-{},trades{},prev{},oi{};",
+            "row={ROW_WORDS}:version{},n{},tse{},bid{}-{},ask{}-{},touch{},status{},last{}-{},ohlc{}-{},vol{},turn{}-{},trades{},prev{},oi{};",
             r::VERSION,
             r::MARKET_N,
             r::TS_EVENT,
@@ -596,13 +590,8 @@ mod tests {
             r::BID_QUANTITY,
             r::ASK_PRICE,
             r::ASK_QUANTITY,
-            r::QUOTE_ORDERS,
-            r::TS_RECV,
-            r::DEPTH_LENGTHS,
+            r::TOUCH,
             r::STATUS,
-            r::VENUE_SEQUENCE,
-            r::LIVE_ORDERS,
-            r::BOOK_LEVELS,
             r::LAST_PRICE,
             r::LAST_TS,
             r::OPEN,
@@ -616,14 +605,14 @@ mod tests {
         );
         let classes = DEPTH_CLASSES.map(|class| class.to_string()).join(",");
         let text = format!(
-            "ticklane;header={HEADER_BYTES};{static_words}{slots}{live}{feeds}{entries}{rows}level={LEVEL_WORDS};\
+            "ticklane;header={HEADER_BYTES};{static_words}{slots}{live}{feeds}{entries}{rows}level={LEVEL_WORDS},side64;\
              classes={classes}"
         );
         assert_eq!(text, LAYOUT_TEXT);
-        assert_eq!([r::LAST_QUANTITY, r::LAST_MATCH, r::HIGH, r::LOW], [15, 16, 19, 20]);
+        assert_eq!([r::LAST_QUANTITY, r::LAST_MATCH, r::HIGH, r::LOW], [10, 11, 14, 15]);
         assert_eq!(
             (CONTINUATION, layout_hash()),
-            (0x80, 0x96e65d6faaff8451),
+            (0x80, 0xeeb5f3a7239fa999),
             "a new layout: raise ABI_VERSION with it"
         );
     }
@@ -734,12 +723,9 @@ mod tests {
     #[test]
     fn depth_takes_whole_cache_lines() {
         for class in DEPTH_CLASSES {
-            let bytes = depth_bytes(class);
-            assert!(
-                bytes.is_multiple_of(64)
-                    && bytes >= 2 * usize::from(class) * 24
-                    && bytes < 2 * usize::from(class) * 24 + 64
-            );
+            let (side, levels) = (side_bytes(class), usize::from(class) * 24);
+            assert!(side.is_multiple_of(64) && (levels..levels + 64).contains(&side), "class {class}: {side}");
+            assert_eq!(depth_bytes(class), 2 * side);
         }
     }
 }

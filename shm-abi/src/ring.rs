@@ -124,6 +124,16 @@ impl<M: RingMemory> RingWriter<M> {
         n
     }
 
+    /// Sets further bits of word 0 of the newest slot of the open event: what is known only once no record follows.
+    ///
+    /// # Panics
+    /// When the open event has no slot.
+    #[inline(always)]
+    pub fn amend_newest(&mut self, bits: u64) {
+        assert!(self.open > 0, "no record to amend");
+        self.memory.slot(self.next + self.open - 1).amend(bits);
+    }
+
     /// Makes the open event visible as a whole: its slots are stamped from the last to the first, so that a whole first
     /// slot implies a whole event, also for a reader that outlives a killed writer.
     #[inline(always)]

@@ -49,6 +49,12 @@ impl Slot {
         }
     }
 
+    /// Writer: sets further bits of word 0 of a slot that it has written and not yet finished.
+    #[inline(always)]
+    pub fn amend(&self, bits: u64) {
+        self.words[0].store(self.words[0].load(Relaxed) | bits, Relaxed);
+    }
+
     /// Writer: declares the slot whole.
     #[inline(always)]
     pub fn finish(&self, n: u64) {

@@ -115,14 +115,14 @@ fn generated() -> String {
     });
     defines(&mut text, "Words of a directory entry.", "ENTRY_", words);
     let words = family!(row {
-        VERSION MARKET_N TS_EVENT BID_PRICE BID_QUANTITY ASK_PRICE ASK_QUANTITY QUOTE_ORDERS TS_RECV DEPTH_LENGTHS STATUS
-        VENUE_SEQUENCE LAST_PRICE LAST_QUANTITY LAST_MATCH LAST_TS OPEN HIGH LOW CLOSE VOLUME TURNOVER_LOW TURNOVER_HIGH
-        TRADES PREVIOUS_CLOSE OPEN_INTEREST LIVE_ORDERS BOOK_LEVELS
+        VERSION MARKET_N TS_EVENT BID_PRICE BID_QUANTITY ASK_PRICE ASK_QUANTITY TOUCH STATUS
+        LAST_PRICE LAST_QUANTITY LAST_MATCH LAST_TS OPEN HIGH LOW CLOSE VOLUME TURNOVER_LOW TURNOVER_HIGH
+        TRADES PREVIOUS_CLOSE OPEN_INTEREST
     });
     defines(
         &mut text,
-        "Words of a board row. QUOTE_ORDERS, DEPTH_LENGTHS, BOOK_LEVELS: bids in the low half, asks in the high.\n   \
-         STATUS: bits 0-7 TL_STATUS_*, 8-15 quality, 16-23 the venue's letter. Prices may be TL_PRICE_NONE.",
+        "Words of a board row. TOUCH: bits 0-23 orders at the best bid, 24-47 at the best ask, 48-55 levels in the window\n   \
+         of bids, 56-63 of asks. STATUS: bits 0-7 TL_STATUS_*, 8-15 quality, 16-23 the venue's letter. Prices may be TL_PRICE_NONE.",
         "ROW_",
         words,
     );

@@ -87,8 +87,8 @@ fn write_event(writer: &mut LaneWriter, spans: &[usize]) {
     let slots: usize = spans.iter().sum();
     let last = writer.market.next_number() + slots as u64 - spans[spans.len() - 1] as u64;
     let mut update = writer.board.update(0);
-    for field in row::TS_EVENT..=row::BOOK_LEVELS {
-        if field != row::DEPTH_LENGTHS {
+    for field in row::TS_EVENT..=row::OPEN_INTEREST {
+        if field != row::TOUCH {
             update.set(field, mix(last, field));
         }
     }
@@ -106,8 +106,8 @@ fn write_event(writer: &mut LaneWriter, spans: &[usize]) {
 /// Checks that every word of a row, and the best level of its window, come from one event.
 fn assert_one_event(image: &RowImage) {
     let n = image.market_n();
-    for field in row::TS_EVENT..=row::BOOK_LEVELS {
-        if field != row::DEPTH_LENGTHS {
+    for field in row::TS_EVENT..=row::OPEN_INTEREST {
+        if field != row::TOUCH {
             assert_eq!(image.word(field), mix(n, field), "word {field} of row at {n} is torn");
         }
     }

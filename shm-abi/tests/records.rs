@@ -283,6 +283,9 @@ mod window {
             let mut update = writer.board.update(0);
             update.set_quote(Side::Bid, bid);
             update.set_quote(Side::Ask, ask);
+            update.insert_level(Side::Bid, 0, bid);
+            update.insert_level(Side::Bid, 1, ask);
+            update.insert_level(Side::Ask, 0, ask);
             update.set_quality(Quality::Gapped);
             update.set_status(TradingStatus::Paused, b'P');
             update.set(row::MARKET_N, 77);
@@ -291,7 +294,11 @@ mod window {
         }
         let mut image = RowImage::default();
         writer.reader().board().read(0, &mut image, || true).unwrap();
-        assert_eq!((image.best(Side::Bid), image.best(Side::Ask)), (Some(bid), Some(ask)));
+        // The quote tells up to 2^24 - 1 orders; the level of the window tells them all.
+        let told = Level { orders: (1 << 24) - 1, ..bid };
+        assert_eq!((image.best(Side::Bid), image.best(Side::Ask)), (Some(told), Some(ask)));
+        assert_eq!(image.window(Side::Bid).collect::<Vec<_>>(), [bid, ask]);
+        assert_eq!(image.window(Side::Ask).collect::<Vec<_>>(), [ask]);
         assert_eq!((image.status(), image.quality(), image.market_n()), (TradingStatus::Paused, Quality::Gapped, 77));
         assert_eq!((image.word(row::STATUS) >> 16) as u8, b'P');
         assert_eq!(image.turnover(), 2 << 64 | 1);

@@ -450,7 +450,7 @@ fn a_full_directory_and_a_spent_depth_budget_are_refused_unchanged() {
     assert_eq!(writer.add_instrument(&with(10)), Ok(0));
     assert_eq!(
         writer.add_instrument(&with(20)),
-        Err(DirectoryError::DepthBudget { budget: 1024, left: 512, need: 960 })
+        Err(DirectoryError::DepthBudget { budget: 1024, left: 512, need: 1024 })
     );
     assert_eq!(writer.add_instrument(&with(10)), Ok(1));
     assert_eq!(writer.add_instrument(&with(0)), Ok(2));
@@ -487,7 +487,7 @@ fn a_hostile_directory_leads_nowhere() {
         read(&mut image).unwrap();
     }
     // Lengths beyond the class are cut to it.
-    set(segment.layout().board + row::DEPTH_LENGTHS * 8, u64::MAX);
+    set(segment.layout().board + row::TOUCH * 8, u64::MAX);
     read(&mut image).unwrap();
     assert_eq!(image.window(Side::Bid).len(), 10);
     assert_eq!(image.window(Side::Ask).len(), 10);

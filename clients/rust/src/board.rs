@@ -158,10 +158,6 @@ impl<'b> RowView<'b> {
     pub fn open_interest(&self) -> Option<Quantity> {
         Some(self.image.word(row::OPEN_INTEREST)).filter(|quantity| *quantity != QUANTITY_NONE)
     }
-    /// Orders of the instrument in the book.
-    pub fn live_orders(&self) -> u64 {
-        self.image.word(row::LIVE_ORDERS)
-    }
     /// Trading status.
     pub fn status(&self) -> TradingStatus {
         self.image.status()
@@ -173,14 +169,6 @@ impl<'b> RowView<'b> {
     /// Number in the market ring of the last record that is in these values: records from it on are news.
     pub fn market_n(&self) -> u64 {
         self.image.market_n()
-    }
-    /// Socket time of that record, ns since the UNIX epoch.
-    pub fn ts_recv(&self) -> u64 {
-        self.image.word(row::TS_RECV)
-    }
-    /// The venue's full sequence of that record.
-    pub fn venue_sequence(&self) -> u64 {
-        self.image.word(row::VENUE_SEQUENCE)
     }
     /// Every word of the row.
     pub fn image(&self) -> &'b RowImage {

@@ -71,7 +71,7 @@ fn a_new_session_clears_books_and_rows_and_says_so() {
     assert_eq!(bus.feed.book().live_orders(), 0);
     let image = bus.row(0);
     assert_eq!((image.best(Side::Bid), image.window(Side::Bid).len()), (None, 0));
-    assert_eq!((image.word(row::VOLUME), image.word(row::LIVE_ORDERS), image.price(row::OPEN)), (0, 0, None));
+    assert_eq!((image.word(row::VOLUME), image.price(row::OPEN)), (0, None));
     assert_eq!(image.price(row::PREVIOUS_CLOSE), Some(1_000_500 * SCALE));
     assert_eq!(bus.feed.row_of_locate(1), None);
     // The day after: another locate, the same row and the same lasting id; references begin anew.

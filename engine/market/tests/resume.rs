@@ -47,7 +47,7 @@ fn check(seed: u64, resume: Resume) {
     second.assert_balance();
     for locate in 1..=3u16 {
         let [one, two] = [&first, &second].map(|bus| bus.row(bus.feed.row_of_locate(locate).expect("announced")));
-        for field in (row::TS_EVENT..=row::BOOK_LEVELS).filter(|field| *field != row::VERSION) {
+        for field in (row::TS_EVENT..=row::OPEN_INTEREST).filter(|field| *field != row::VERSION) {
             assert_eq!(one.word(field), two.word(field), "seed {seed}: word {field} of the row of {locate}");
         }
         for side in [Side::Bid, Side::Ask] {

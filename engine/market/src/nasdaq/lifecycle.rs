@@ -10,7 +10,7 @@ use super::out::{Event, NO_SIDE};
 use super::{Facts, InstrumentIds, Io, Known, Nasdaq, Resume, SIDES, Stamps, quality_of};
 
 /// Words of a row that begin anew with a session, and their first values. The previous close is the close.
-const DAY_WORDS: [(usize, u64); 14] = [
+const DAY_WORDS: [(usize, u64); 12] = [
     (row::LAST_PRICE, PRICE_NONE as u64),
     (row::LAST_QUANTITY, 0),
     (row::LAST_MATCH, 0),
@@ -23,8 +23,6 @@ const DAY_WORDS: [(usize, u64); 14] = [
     (row::TURNOVER_LOW, 0),
     (row::TURNOVER_HIGH, 0),
     (row::TRADES, 0),
-    (row::LIVE_ORDERS, 0),
-    (row::BOOK_LEVELS, 0),
 ];
 
 fn clear_row(row: &mut RowUpdate<'_>) {

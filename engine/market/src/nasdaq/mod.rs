@@ -98,8 +98,6 @@ struct Facts {
     /// Row on the board; [`NO_ROW`]: never announced in this session.
     row: u32,
     instrument_id: u32,
-    /// Orders in the book.
-    live_orders: u32,
     /// Levels of its window.
     class: u8,
     /// [`flag::SUSPECT`] as in records, [`TRADING`], [`CROSSED`].
@@ -115,7 +113,7 @@ const TRADING: u8 = 0x01;
 const CROSSED: u8 = 0x02;
 
 impl Facts {
-    const UNKNOWN: Facts = Facts { row: NO_ROW, instrument_id: 0, live_orders: 0, class: 0, bits: 0, state: 0 };
+    const UNKNOWN: Facts = Facts { row: NO_ROW, instrument_id: 0, class: 0, bits: 0, state: 0 };
 
     #[inline(always)]
     fn is_known(&self) -> bool {
@@ -205,9 +203,10 @@ impl<I: InstrumentIds> Nasdaq<I> {
             prefetch(&feed.facts[op.locate as usize]);
         }
         for op in ops.iter_mut() {
-            bare::look_closer(&feed.book, op);
-            let row = feed.facts[op.locate as usize].row;
-            lane.board.prefetch(row as usize);
+            // The side tells which levels of the window will be touched.
+            if let Some(side) = bare::look_closer(&feed.book, op) {
+                lane.board.prefetch(feed.facts[op.locate as usize].row as usize, side);
+            }
         }
         for (op, message) in ops.iter().zip(batch) {
             feed.message(op, *message, buf, stamps, lane);

@@ -76,7 +76,6 @@ impl<I: InstrumentIds> Feed<I> {
         }
         let new = NewOrder { instrument, side, reference, price: op.price, quantity: op.quantity };
         let change = self.book.add(new).map_err(|error| refusal(error, &self.book))?;
-        self.facts[instrument as usize].live_orders += 1;
         Ok(change)
     }
 
@@ -96,7 +95,7 @@ impl<I: InstrumentIds> Feed<I> {
             Some(quantity) => self.book.take(slot, quantity),
         };
         let Taken { order, quantity: took, overfill, change } = taken;
-        self.left(&taken, &mut event);
+        event.about(&self.facts[order.instrument as usize]);
         io.out.orders.put(order_record(&event, kind::CANCEL, order.side, op.reference, order.price, took));
         if overfill {
             self.show_overfill(op, &change, &event, io);
@@ -104,14 +103,6 @@ impl<I: InstrumentIds> Feed<I> {
             self.show(&change, &event, io);
         }
         Fate::Applied
-    }
-
-    /// Counts an order that may have left, and makes the event one about its instrument.
-    #[inline(always)]
-    fn left(&mut self, taken: &Taken, event: &mut Event) {
-        let facts = &mut self.facts[taken.order.instrument as usize];
-        facts.live_orders -= u32::from(taken.quantity == taken.order.quantity);
-        event.about(facts);
     }
 
     #[cold]
@@ -156,7 +147,7 @@ impl<I: InstrumentIds> Feed<I> {
         }
         let taken = self.book.take(slot, op.quantity);
         let Taken { order, quantity: took, overfill, change } = taken;
-        self.left(&taken, &mut event);
+        event.about(&self.facts[order.instrument as usize]);
         let printed = at.is_none() || op.printable;
         let flags = if printed { 0 } else { flag::NOT_PRINTED };
         let trade = Print { price: at.unwrap_or(order.price), quantity: op.quantity.into(), match_id: op.match_number };
@@ -192,7 +183,7 @@ impl<I: InstrumentIds> Feed<I> {
         let before = self.book.best(instrument, side);
         let taken = self.book.remove(slot);
         let Taken { order, quantity: took, change, .. } = taken;
-        self.left(&taken, &mut event);
+        event.about(&self.facts[order.instrument as usize]);
         let Io { out, board, counters } = io;
         let class = self.class(&change);
         out.orders.put(order_record(&event, kind::CANCEL, side, op.reference, order.price, took));
@@ -244,30 +235,32 @@ impl<I: InstrumentIds> Feed<I> {
             suspect(facts, self.quality, &mut row);
         }
         if touch.improved || facts.bits & CROSSED != 0 {
-            self.check_crossed(instrument, event, out, counters);
+            self.check_crossed(instrument, &row, event, out, counters);
         }
-        row.set(row::LIVE_ORDERS, self.facts[instrument as usize].live_orders.into());
-        // Both sides: what happened beyond the window since the row was written last did not touch it.
-        let depth = |side| self.book.depth(instrument, side) as u64;
-        row.set(row::BOOK_LEVELS, depth(Side::Bid) | depth(Side::Ask) << 32);
         out.finish_with_row(event, row);
     }
 
     /// Declares a book that has become crossed in continuous trading, once.
-    fn check_crossed(&mut self, instrument: u32, event: &Event, out: &mut Out<'_>, counters: &mut CounterWriter) {
+    fn check_crossed(
+        &mut self,
+        instrument: u32,
+        row: &RowUpdate<'_>,
+        event: &Event,
+        out: &mut Out<'_>,
+        counters: &mut CounterWriter,
+    ) {
         let facts = &mut self.facts[instrument as usize];
         if !self.config.crossed_check || facts.bits & TRADING == 0 {
             return;
         }
-        let best = |side| self.book.best_price(instrument, side);
-        match (best(Side::Bid), best(Side::Ask)) {
-            (Some(bid), Some(ask)) if bid > ask => {
-                if facts.bits & CROSSED == 0 {
-                    facts.bits |= CROSSED;
-                    declare(AnomalyCode::Crossed, price(bid) as u64, price(ask) as u64, event, out, counters);
-                }
-            }
-            _ => facts.bits &= !CROSSED,
+        // From the row, whose line is at hand; the book keeps the other side in a line of its own. "No ask" is the
+        // largest price there is, so only "no bid" needs a look.
+        let (bid, ask) = (row.get(row::BID_PRICE) as i64, row.get(row::ASK_PRICE) as i64);
+        if bid == PRICE_NONE || bid <= ask {
+            facts.bits &= !CROSSED;
+        } else if facts.bits & CROSSED == 0 {
+            facts.bits |= CROSSED;
+            declare(AnomalyCode::Crossed, bid as u64, ask as u64, event, out, counters);
         }
     }
 

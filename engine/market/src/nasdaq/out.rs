@@ -62,25 +62,24 @@ impl Event {
         [a, b, c, d, body[0], body[1], body[2]]
     }
 
-    /// The time, sequence and ring number that a row reflects.
+    /// The time and ring number that a row reflects.
     #[inline(always)]
     pub(super) fn stamp_row(&self, row: &mut RowUpdate<'_>, market_n: u64) {
         row.set(row::MARKET_N, market_n);
         row.set(row::TS_EVENT, self.ts_event);
-        row.set(row::TS_RECV, self.ts_recv);
-        row.set(row::VENUE_SEQUENCE, self.sequence);
     }
 }
 
-/// One ring's side of an event. The newest record is held back until it is known whether it is the last, because the
-/// last one says so.
+/// One ring's side of an event. The last record of an event says so; which one that is, is known at the end.
 #[derive(Debug)]
 pub(super) struct Outbox<'r> {
     ring: &'r mut RingWriter<MappedRing>,
-    /// Its first word is 0 while nothing is held: no kind of record is 0.
-    held: [u64; SLOT_WORDS],
     /// Records so far, pushed or not.
     pub(super) records: u32,
+    /// Number of the newest record; while nothing is pushed, the last number of the ring.
+    newest: u64,
+    /// The newest record is pushed and does not say yet that it is the last.
+    unmarked: bool,
     /// Off while the events are known from the epoch before: nothing is pushed then.
     pub(super) on: bool,
 }
@@ -90,35 +89,33 @@ const LAST: u64 = (flag::LAST as u64) << 8;
 impl<'r> Outbox<'r> {
     #[inline(always)]
     pub(super) fn new(ring: &'r mut RingWriter<MappedRing>, on: bool, first: Option<[u64; SLOT_WORDS]>) -> Self {
-        let records = u32::from(first.is_some());
-        Outbox { ring, held: first.unwrap_or([0; SLOT_WORDS]), records, on }
-    }
-
-    #[inline(always)]
-    fn push_held(&mut self) {
-        if self.held[0] != 0 && self.on {
-            self.ring.push(&self.held);
+        let newest = ring.next_number().saturating_sub(1);
+        let mut outbox = Outbox { ring, records: 0, newest, unmarked: false, on };
+        if let Some(first) = first {
+            outbox.put(first);
         }
+        outbox
     }
 
     #[inline(always)]
     pub(super) fn put(&mut self, record: [u64; SLOT_WORDS]) {
-        self.push_held();
-        self.held = record;
+        if self.on {
+            self.newest = self.ring.push(&record);
+            self.unmarked = true;
+        }
         self.records += 1;
     }
 
     /// A record of several slots, the last of its event.
     pub(super) fn put_last_span(&mut self, head: [u64; HEAD_WORDS], body: &[u64]) {
-        self.push_held();
         let mut words = [0; HEAD_WORDS + 1 + shm_abi::record::VENUE_MESSAGE_MAX / 8];
         words[..HEAD_WORDS].copy_from_slice(&head);
         words[0] |= LAST;
         words[HEAD_WORDS..HEAD_WORDS + body.len()].copy_from_slice(body);
         if self.on {
-            self.ring.push_span(&words[..HEAD_WORDS + body.len()]);
+            self.newest = self.ring.push_span(&words[..HEAD_WORDS + body.len()]);
         }
-        self.held[0] = 0;
+        self.unmarked = false;
         self.records += 1;
     }
 
@@ -126,11 +123,10 @@ impl<'r> Outbox<'r> {
     /// is pushed, the last number of the ring.
     #[inline(always)]
     pub(super) fn close(&mut self) -> u64 {
-        if self.held[0] != 0 && self.on {
-            self.held[0] |= LAST;
-            self.ring.push(&self.held);
+        if self.unmarked {
+            self.ring.amend_newest(LAST);
         }
-        self.ring.next_number().saturating_sub(1)
+        self.newest
     }
 }
 
