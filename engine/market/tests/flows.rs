@@ -9,7 +9,7 @@ use common::{Bus, Got, Mirror, SCALE};
 use shm_abi::board::RowImage;
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
-use shm_abi::record::{AnomalyCode, Side, kind};
+use shm_abi::record::{AnomalyCode, Side};
 
 const SIDES: [Side; 2] = [Side::Bid, Side::Ask];
 /// Depth classes of the three symbols: see `common::config`.

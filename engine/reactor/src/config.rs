@@ -583,6 +583,46 @@ mod tests {
     }
 
     #[test]
+    fn the_example_names_every_setting_and_its_defaults_are_the_true_ones() {
+        let example = include_str!("../../../tuning/engine.example.toml");
+        let config: Config = toml::from_str(example).unwrap();
+        // What the example says must be what is in force when it is left out.
+        let bare: Config = toml::from_str(GOOD).unwrap();
+        let (told, real) = (&config.lanes[0], &bare.lanes[0]);
+        let numbers = |lane: &LaneConfig| {
+            (
+                lane.orders_slots,
+                lane.market_slots,
+                lane.instruments,
+                lane.depth,
+                lane.depth_bytes,
+                lane.max_orders,
+                lane.max_levels,
+            )
+        };
+        assert_eq!(numbers(told), numbers(real));
+        let times = |feed: &FeedConfig| {
+            [
+                feed.heartbeat_interval_ms,
+                feed.silence_limit_ms,
+                feed.login_timeout_ms,
+                feed.logout_wait_ms,
+                feed.connect_timeout_ms,
+                feed.reconnect_first_ms,
+                feed.reconnect_max_ms,
+                feed.first_login_retry_ms,
+                feed.first_login_retry_max_ms,
+                feed.reject_backoff_ms,
+                feed.next_session_ms,
+                feed.receive_buffer_bytes as u64,
+            ]
+        };
+        assert_eq!(times(&config.feed[0]), times(&bare.feed[0]));
+        assert_eq!((config.engine.wait, config.engine.spin_us), (Wait::Auto, EngineConfig::default().spin_us));
+        assert!(config.plan().is_ok());
+    }
+
+    #[test]
     fn a_lane_has_exactly_one_feed() {
         let second = GOOD.replacen("[[feed]]", "[[feed]]\nname = \"b\"\nlane = \"lane0\"\nprotocol = \"soupbintcp-itch50\"\naddresses = [\"127.0.0.1:1\"]\n[[feed]]", 1);
         assert!(plan(&second).unwrap_err().contains("exactly one [[feed]]"));
