@@ -48,7 +48,7 @@ loom: check-tools ## model-checks the orderings of shm-abi, each also weakened
 miri: check-tools ## runs shm-abi's in-memory tests under Miri, where it can be had
 	@rustup +nightly component add miri rust-src >/dev/null 2>&1 || true
 	@if cargo +nightly miri --version >/dev/null 2>&1; then \
-	  MIRIFLAGS="-Zmiri-many-seeds=0..4" CARGO_TARGET_DIR=target/miri cargo +nightly miri test -p ticklane-shm-abi --lib; \
+	  CARGO_TARGET_DIR=target/miri cargo +nightly miri test --locked -p ticklane-shm-abi --lib --test ring --test records; \
 	else echo "SKIPPED: Miri is not installed (rustup +nightly component add miri rust-src)"; fi
 
 .PHONY: proof

@@ -27,7 +27,7 @@ skip() { echo "SKIPPED  $1: $2" | tee -a "$log"; }
 
 mkdir -p target
 part loom make loom
-if cargo +nightly miri --version >/dev/null 2>&1; then part miri make miri; else skip miri "not installed"; fi
+if cargo +nightly miri --version >/dev/null 2>&1; then part miri env MIRIFLAGS=-Zmiri-many-seeds=0..4 make miri; else skip miri "not installed"; fi
 tsan() {
   RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR=target/tsan cargo +nightly test -Zbuild-std --locked \
     --target x86_64-unknown-linux-gnu -p ticklane-shm-abi -p ticklane-client --lib --tests
