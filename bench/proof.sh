@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 SOAK_SECONDS=${SOAK_SECONDS:-120}
 KILLS=${KILLS:-200}
+MIRI_SEEDS=${MIRI_SEEDS:-0..4}
 mkdir -p bench/results
 log=bench/results/proof.txt
 {
@@ -27,7 +28,7 @@ skip() { echo "SKIPPED  $1: $2" | tee -a "$log"; }
 
 mkdir -p target
 part loom make loom
-if cargo +nightly miri --version >/dev/null 2>&1; then part miri env MIRIFLAGS=-Zmiri-many-seeds=0..4 make miri; else skip miri "not installed"; fi
+if cargo +nightly miri --version >/dev/null 2>&1; then part miri env MIRIFLAGS=-Zmiri-many-seeds="$MIRI_SEEDS" make miri; else skip miri "not installed"; fi
 tsan() {
   RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR=target/tsan cargo +nightly test -Zbuild-std --locked \
     --target x86_64-unknown-linux-gnu -p ticklane-shm-abi -p ticklane-client --lib --tests
