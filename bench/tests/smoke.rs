@@ -1,5 +1,6 @@
 //! The program `bench` with tiny sizes: its output is complete. Speeds are never asserted here.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -16,7 +17,9 @@ fn has_two_cores() -> bool {
     let cores = bench::sys::allowed_cores().unwrap_or_default();
     let enough = cores.contains(&0) && cores.contains(&1);
     if !enough {
-        eprintln!("SKIPPED (cores 0 and 1 are needed, {cores:?} are allowed)");
+        // Not by a macro: the runner hides what passing tests print with one, and a skip must be seen: whole, in one write.
+        let _ = std::io::stderr()
+            .write_all(format!("\nSKIPPED (cores 0 and 1 are needed, {cores:?} are allowed)\n").as_bytes());
     }
     enough
 }

@@ -2,6 +2,7 @@
 #![cfg(not(any(loom, miri)))]
 #![allow(clippy::unwrap_used, reason = "in a test an unwrap is an assertion")]
 
+use std::io::Write as _;
 mod common;
 
 use std::fs;
@@ -305,7 +306,9 @@ fn a_segment_of_another_user_is_not_replaced() {
     let (lock, writer) = create(dir.path());
     drop(writer);
     if std::os::unix::fs::chown(file(dir.path()), Some(sys::effective_uid() + 1), None).is_err() {
-        eprintln!("SKIPPED (may not give files away): a_segment_of_another_user_is_not_replaced");
+        // Not by a macro: the runner hides what passing tests print with one, and a skip must be seen: whole, in one write.
+        let _ = std::io::stderr()
+            .write_all("\nSKIPPED (may not give files away): a_segment_of_another_user_is_not_replaced\n".as_bytes());
         return;
     }
     for error in [lock.predecessor().unwrap_err(), lock.create(&plan(), identity()).unwrap_err()] {
@@ -377,7 +380,10 @@ fn a_full_file_system_is_told_before_anything_is_mapped() {
         .arg(dir.path())
         .output();
     if !mount.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED (may not mount a tmpfs): a_full_file_system_is_told_before_anything_is_mapped");
+        // Not by a macro: the runner hides what passing tests print with one, and a skip must be seen: whole, in one write.
+        let _ = std::io::stderr().write_all(
+            "\nSKIPPED (may not mount a tmpfs): a_full_file_system_is_told_before_anything_is_mapped\n".as_bytes(),
+        );
         return;
     }
     let outcome = LaneLock::take(dir.path(), "lane0").map(|lock| (lock.create(&plan(), identity()), lock));

@@ -1,6 +1,7 @@
 //! Starting the real programs, waiting for conditions, and cleaning up whatever happens.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,9 @@ pub fn data(path: &str) -> Option<PathBuf> {
     if file.exists() {
         return Some(file);
     }
-    eprintln!("SKIPPED (no TICKLANE_DATA): {} is absent", file.display());
+    // Not by a macro: the runner hides what passing tests print with one, and a skip must be seen: whole, in one write.
+    let _ =
+        std::io::stderr().write_all(format!("\nSKIPPED (no TICKLANE_DATA): {} is absent\n", file.display()).as_bytes());
     None
 }
 

@@ -1,5 +1,6 @@
 //! After start-up the hot path neither allocates nor makes a system call per event.
 
+use std::io::Write as _;
 use std::process::Command;
 
 use shm_abi::counters::{FeedCounter, LaneCounter};
@@ -58,7 +59,9 @@ fn system_calls(dir: &Dir, port: u16, messages: u64) -> std::collections::HashMa
 #[test]
 fn no_system_call_is_made_per_event_but_one_receive_per_burst() {
     if !Command::new("sh").args(["-c", "command -v strace"]).output().is_ok_and(|out| out.status.success()) {
-        eprintln!("SKIPPED (no strace): the system-call count of the hot path");
+        // Not by a macro: the runner hides what passing tests print with one, and a skip must be seen: whole, in one write.
+        let _ =
+            std::io::stderr().write_all("\nSKIPPED (no strace): the system-call count of the hot path\n".as_bytes());
         return;
     }
     let run = |messages: u64| {

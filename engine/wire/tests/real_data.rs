@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -24,7 +25,9 @@ fn data(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("SKIPPED (no TICKLANE_DATA): {test}; {} is no folder", folder.display());
+    // Not by a macro: the runner hides what passing tests print with one, and a skip must be seen: whole, in one write.
+    let _ = std::io::stderr()
+        .write_all(format!("\nSKIPPED (no TICKLANE_DATA): {test}; {} is no folder\n", folder.display()).as_bytes());
     None
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod flow;
 pub(crate) mod slow;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
 
 use market::book::BookLimits;
 use market::nasdaq::{DenseIds, DepthPlan, MessageAt, Nasdaq, NasdaqConfig, Stamps};
@@ -218,7 +219,8 @@ pub(crate) fn data(name: &str) -> Option<Vec<u8>> {
     match std::fs::read(std::path::Path::new(&folder).join(name)) {
         Ok(bytes) => Some(bytes),
         Err(_) => {
-            eprintln!("SKIPPED (no TICKLANE_DATA): {name}");
+            // Not by a macro: the runner hides what passing tests print with one, and a skip must be seen: whole, in one write.
+            let _ = std::io::stderr().write_all(format!("\nSKIPPED (no TICKLANE_DATA): {name}\n").as_bytes());
             None
         }
     }
