@@ -6,8 +6,15 @@ use std::process::{Command, Output};
 
 use crate::harness::{Dir, Engine, EngineOptions, Venue, program, write_config};
 
+/// A program of ours that is ended, by a signal, if it is not refused as it should be but runs.
+fn bounded(name: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", "20"]).arg(program(name));
+    command
+}
+
 fn engine(dir: &Dir, options: &EngineOptions) -> Command {
-    let mut command = Command::new(program("ticklane-engine"));
+    let mut command = bounded("ticklane-engine");
     command.arg("--config").arg(write_config(dir, options));
     command
 }
@@ -91,7 +98,7 @@ fn a_second_engine_on_the_same_lane_is_refused_and_the_first_unharmed() {
     let (own, others) = (format!("{:?}", dir.path("state")), format!("{:?}", other.path("state")));
     let config = other.path("second.toml");
     std::fs::write(&config, text.replace(&own, &others)).unwrap();
-    let output = Command::new(program("ticklane-engine")).arg("--config").arg(&config).output().unwrap();
+    let output = bounded("ticklane-engine").arg("--config").arg(&config).output().unwrap();
     assert_refused("second engine", &output, 1, &["lane0.lock", "another engine", "runtime_dir"]);
     assert_eq!(first.segment().identity(), segment.identity());
     assert!(segment.writer_alive());
@@ -157,7 +164,8 @@ fn without_io_uring_the_cause_and_the_remedy_are_told() {
     for (error, part) in [("ENOSYS", "seccomp"), ("EPERM", "kernel.io_uring_disabled=0"), ("ENOMEM", "LimitMEMLOCK")] {
         let dir = Dir::new();
         let config = write_config(&dir, &EngineOptions::to(9));
-        let output = Command::new("strace")
+        let output = Command::new("timeout")
+            .args(["--signal=KILL", "20", "strace"])
             .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_setup", "-e"])
             .arg(format!("inject=io_uring_setup:error={error}"))
             .arg(program("ticklane-engine"))
