@@ -43,10 +43,11 @@ fn a_gap_makes_every_book_suspect_until_the_next_session() {
     let (orders, market) = bus.apply(&[add(1, 50, b'B', 7, 1_000_100)]);
     assert!(orders.iter().chain(&market).all(|got| got.head().flags & flag::SUSPECT != 0));
     // The feed's own quality wins while it is down; a live feed's suspect book is gapped.
-    bus.feed.set_quality(Quality::Stale, &mut bus.lane);
-    assert_eq!(bus.row(0).quality(), Quality::Stale);
-    bus.feed.set_quality(Quality::Fresh, &mut bus.lane);
-    assert_eq!(bus.row(0).quality(), Quality::Gapped);
+    let market_n = bus.lane.market.next_number();
+    bus.feed.set_quality(Quality::Stale, Some(market_n), &mut bus.lane);
+    assert_eq!((bus.row(0).quality(), bus.row(0).market_n()), (Quality::Stale, market_n));
+    bus.feed.set_quality(Quality::Fresh, None, &mut bus.lane);
+    assert_eq!((bus.row(0).quality(), bus.row(0).market_n()), (Quality::Gapped, market_n));
     bus.feed.new_session(b"SESSION2        ", stamps(), &mut bus.lane);
     assert_eq!(bus.row(0).quality(), Quality::Fresh);
 }

@@ -125,7 +125,9 @@ impl Lane {
             SessionEvent::Down => (TradingStatus::Unknown, Quality::Stale, b'D'),
             SessionEvent::Ended => (TradingStatus::Closed, Quality::Closed, b'Z'),
         };
-        self.nasdaq.set_quality(quality, &mut self.writer);
+        // Rows first: each names the record below before the ring shows it.
+        let market_n = self.writer.market.next_number();
+        self.nasdaq.set_quality(quality, Some(market_n), &mut self.writer);
         let head = head(kind::STATUS, status as u8, now_ns, self.market_sequence as u32);
         let [w0, w1, w2, w3] = head.words();
         let [a, b, c] = status_body(StatusCause::Session, letter, *b"        ");
@@ -143,7 +145,7 @@ impl Lane {
 
     /// The last thing a lane writes.
     pub(crate) fn close(&mut self) {
-        self.nasdaq.set_quality(Quality::Closed, &mut self.writer);
+        self.nasdaq.set_quality(Quality::Closed, None, &mut self.writer);
         self.feed.set_state(FeedState::Closed);
         self.writer.publish_heads();
         self.writer.set_state(State::Closed);

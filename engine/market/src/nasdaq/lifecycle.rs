@@ -128,12 +128,17 @@ impl<I: InstrumentIds> Nasdaq<I> {
         lane.counters.set(LaneCounter::LiveOrders, feed.book.live_orders() as u64);
     }
 
-    /// Says how far the rows can be trusted; suspect books stay gapped while the feed is live.
-    pub fn set_quality(&mut self, quality: Quality, lane: &mut LaneWriter) {
+    /// Says how far the rows can be trusted; suspect books stay gapped while the feed is live. `market_n`: number of the
+    /// market record that will tell of it, which the rows then reflect; `None` when none will.
+    pub fn set_quality(&mut self, quality: Quality, market_n: Option<u64>, lane: &mut LaneWriter) {
         self.feed.quality = quality;
         for symbol in self.feed.symbols.by_name.values() {
             let facts = symbol.locate.map_or(Facts::UNKNOWN, |locate| self.feed.facts[locate as usize]);
-            lane.board.update(symbol.row as usize).set_quality(quality_of(&facts, quality));
+            let mut row = lane.board.update(symbol.row as usize);
+            row.set_quality(quality_of(&facts, quality));
+            if let Some(market_n) = market_n {
+                row.set(row::MARKET_N, market_n);
+            }
         }
     }
 }
