@@ -12,13 +12,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine/market", &["wire", "shm-abi"]),
     ("engine/reactor", &["wire", "market", "shm-abi"]),
     ("engine/venue", &["wire"]),
+    ("gateway/core", &["shm-abi"]),
+    ("gateway/server", &["gateway-core", "shm-abi"]),
     ("clients/rust", &["shm-abi"]),
     ("tuning", &["shm-abi", "ticklane-client"]),
-    ("bench", &["wire", "market", "shm-abi", "venue", "ticklane-client"]),
+    ("bench", &["wire", "market", "shm-abi", "venue", "gateway-core", "ticklane-client"]),
 ];
 
 /// Crates that must stay pure: no socket, clock, thread or unsafe code.
-const PURE: &[&str] = &["engine/wire", "engine/market"];
+const PURE: &[&str] = &["engine/wire", "engine/market", "gateway/core"];
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

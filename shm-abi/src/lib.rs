@@ -19,7 +19,11 @@ pub mod board;
 #[cfg(not(loom))]
 pub mod counters;
 #[cfg(not(loom))]
+pub mod cursor;
+#[cfg(not(loom))]
 pub mod directory;
+#[cfg(not(loom))]
+pub mod follow;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod fuzz_entry;

@@ -1,4 +1,5 @@
-//! The typed reader of Ticklane's shared memory, for strategies.
+//! The typed reader of Ticklane's shared memory, for strategies; and, with the feature `websocket`, the client of its
+//! gateway.
 //!
 //! ```no_run
 //! use ticklane_client::{Event, Lane, Options};
@@ -32,12 +33,12 @@
 //! | [`board`] | latest values |
 //! | [`l3`] | order books, whose type says whether they are whole |
 //! | [`histogram`] | latencies without allocation |
+//! | `websocket` | with the feature of that name: the gateway's WebSocket protocol, for programs on other hosts |
 //!
 //! Source: design.md section 3, decisions.md 2 to 6 and 11.
 #![forbid(unsafe_code)]
 
 pub mod board;
-pub mod cursor;
 pub mod error;
 pub mod event;
 pub mod histogram;
@@ -46,9 +47,10 @@ pub mod l3;
 pub mod lane;
 pub mod reader;
 mod wait;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use board::{BoardView, LookupError, Quote, RowView};
-pub use cursor::{Cursor, CursorError};
 pub use error::ClientError;
 pub use event::{Event, RestartReason, Restarted, VenueGap};
 pub use histogram::Histogram;
@@ -56,6 +58,7 @@ pub use instruments::{Instruments, Key};
 pub use lane::Lane;
 pub use reader::{Options, Reader, Start, Wait};
 
+pub use shm_abi::cursor::{self, Cursor, CursorError};
 pub use shm_abi::directory::Instrument;
 pub use shm_abi::record::{Body, Head, PRICE_NONE, Price, QUANTITY_NONE, Quantity, Record, Side};
 pub use shm_abi::ring::{LossReason, Lost, Rejoin};

@@ -1,25 +1,23 @@
 //! Following a ring: across laps, silences, and restarts of its writer.
 //!
 //! The hot path is the ring's own poll. Everything else happens only while the ring is empty, and the looks at the clock
-//! and at the file system among it are rationed.
+//! and at the file system among it are rationed. What happens from one writer to the next is the [`Follower`]'s; here it
+//! gets a place to start, a way to wait, and one stream of events.
 //!
 //! Source: decisions.md 3 to 5, 13.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
-use shm_abi::directory::Text;
-use shm_abi::layout::{HEARTBEAT_INTERVAL_NS, HEARTBEAT_LIMIT_NS, State};
-use shm_abi::record::{Body, Record};
-use shm_abi::ring::{Polled, Rejoin, RingReader, SEQUENCE_LIMIT};
-use shm_abi::segment::{MappedRing, RingName, Segment, SegmentError, segment_file};
+use shm_abi::cursor::Cursor;
+use shm_abi::follow::{Follower, Notice};
+use shm_abi::record::Record;
+use shm_abi::ring::{Polled, Rejoin};
+use shm_abi::segment::{RingName, Segment};
 use shm_abi::sys::monotonic_ns;
 
-use crate::cursor::Cursor;
 use crate::error::ClientError;
-use crate::event::{Event, Notice, RestartReason, Restarted};
+use crate::event::Event;
 use crate::wait::{Lull, Waiter};
 
 /// Where a reader begins.
@@ -67,41 +65,15 @@ pub struct Options {
     pub wait: Wait,
 }
 
-/// Age of a heartbeat from which a reader looks whether the segment was replaced. While the old writer beats it holds
-/// the lane's lock, so no other can have made a new one: two missed beats are the earliest useful moment.
-const SUSPICION_NS: u64 = 2 * HEARTBEAT_INTERVAL_NS;
-/// Least time between two looks at the writer's life and the file system, ns.
-const LOOK_INTERVAL_NS: u64 = 4_000_000;
 /// Empty polls of [`Reader::try_next`] for each look at the clock.
 const POLLS_PER_CLOCK: u32 = 16;
-
-/// The writer that comes after the one being drained.
-#[derive(Debug)]
-struct Successor {
-    segment: Segment,
-    /// At number 0.
-    ring: RingReader<MappedRing>,
-}
 
 /// A private cursor over one ring of a lane. Unknown to the writer, which it can neither slow nor stop.
 #[derive(Debug)]
 pub struct Reader {
-    ring: RingReader<MappedRing>,
-    segment: Segment,
-    name: RingName,
-    on_lap: Rejoin,
-    runtime_dir: PathBuf,
-    lane: String,
+    follower: Follower,
     waiter: Waiter,
     empties: u32,
-    next_look_ns: u64,
-    /// Where the old epoch was left, while `ring` is not a place in it: a cursor of an epoch that is no longer mapped.
-    parked: Option<Cursor>,
-    successor: Option<Successor>,
-    /// File (device, inode) known to be the newest mapping that we hold. Its inode cannot be reused while we hold it.
-    known_file: Option<(u64, u64)>,
-    silent: bool,
-    closed: bool,
 }
 
 impl Reader {
@@ -112,94 +84,51 @@ impl Reader {
         name: RingName,
         options: Options,
     ) -> Result<Reader, ClientError> {
-        let mut reader = Reader {
-            ring: segment.join(name, Rejoin::Latest),
-            segment: segment.clone(),
-            name,
-            on_lap: options.on_lap,
-            runtime_dir,
-            lane: lane.into(),
-            waiter: Waiter::new(options.wait),
-            empties: 0,
-            next_look_ns: 0,
-            parked: None,
-            successor: None,
-            known_file: None,
-            silent: false,
-            closed: false,
-        };
-        reader.go_to(options.start)?;
-        Ok(reader)
-    }
-
-    fn go_to(&mut self, start: Start) -> Result<(), ClientError> {
-        let n = match start {
-            Start::Latest => self.segment.join(self.name, Rejoin::Latest).cursor(),
-            Start::Oldest => self.segment.join(self.name, Rejoin::Oldest).cursor(),
-            Start::At(cursor) if cursor.lane.as_str() != self.lane => {
-                return Err(ClientError::OtherLane { cursor: cursor.lane.to_string(), lane: self.lane.clone() });
+        let follow = |n| Follower::new(segment, runtime_dir, lane, name, n, options.on_lap);
+        let follower = match options.start {
+            Start::Latest => follow(segment.join(name, Rejoin::Latest).cursor()),
+            Start::Oldest => follow(segment.join(name, Rejoin::Oldest).cursor()),
+            Start::At(cursor) if cursor.lane.as_str() != lane => {
+                return Err(ClientError::OtherLane { cursor: cursor.lane.to_string(), lane: lane.into() });
             }
-            Start::At(cursor) if cursor.epoch == self.segment.identity().epoch => self.reached(cursor.seq)?,
-            Start::At(cursor) => return self.park(cursor),
+            Start::At(cursor) if cursor.epoch == segment.identity().epoch => {
+                follow(reached(segment, name, cursor.seq)?)
+            }
+            // It begins in an epoch that is over: the first event will be the step into the present one.
+            Start::At(cursor) => {
+                let mut follower = follow(0);
+                follower.park(cursor);
+                follower
+            }
         };
-        self.ring = self.segment.read_from(self.name, n, self.on_lap);
-        Ok(())
-    }
-
-    /// Whether the ring has come as far as `seq`. A reader that began beyond would miss records without knowing.
-    fn reached(&self, seq: u64) -> Result<u64, ClientError> {
-        let head = self.ring.head();
-        // The head moves once per burst; the slot before tells what was published since.
-        let published = |seq: u64| self.segment.read_from(self.name, seq - 1, self.on_lap).is_ready();
-        if seq > head && !published(seq) {
-            return Err(ClientError::CursorAhead { seq, ring: self.name.name(), head });
-        }
-        Ok(seq)
-    }
-
-    /// Begins in an epoch that is over: the first event will be the step into the present one.
-    fn park(&mut self, cursor: Cursor) -> Result<(), ClientError> {
-        // No writer reaches this number, so the ring reads as drained.
-        self.ring = self.segment.read_from(self.name, SEQUENCE_LIMIT, self.on_lap);
-        self.parked = Some(cursor);
-        self.successor = Some(self.succeed_by(self.segment.clone()));
-        Ok(())
-    }
-
-    fn succeed_by(&self, segment: Segment) -> Successor {
-        let ring = segment.read_from(self.name, 0, self.on_lap);
-        Successor { segment, ring }
+        Ok(Reader { follower, waiter: Waiter::new(options.wait), empties: 0 })
     }
 
     /// Name of the next record: hand it to [`Start::At`] to go on from here, also in another process.
     pub fn cursor(&self) -> Cursor {
-        self.parked.unwrap_or_else(|| Cursor {
-            lane: Text::new(self.lane.as_bytes()),
-            epoch: self.segment.identity().epoch,
-            seq: self.ring.cursor(),
-        })
+        self.follower.cursor()
     }
 
     /// Which ring this is.
     pub fn ring_name(&self) -> RingName {
-        self.name
+        self.follower.ring_name()
     }
 
     /// The segment that is being read. Directory and board of the same engine as the records: see
     /// [`crate::Lane::follow`].
     pub fn segment(&self) -> &Segment {
-        &self.segment
+        self.follower.segment()
     }
 
     /// Slots between this reader and the writer, as of its last burst.
     pub fn lag(&self) -> u64 {
-        if self.parked.is_some() { 0 } else { self.ring.head().saturating_sub(self.ring.cursor()) }
+        self.follower.lag()
     }
 
     /// Whether a record, or a loss, is there to be read. One load.
     #[inline(always)]
     pub fn is_ready(&self) -> bool {
-        self.ring.is_ready()
+        self.follower.is_ready()
     }
 
     /// Whether the engine has handed out its sleeper flag: sleeps then end with the next burst, and otherwise by time.
@@ -215,7 +144,7 @@ impl Reader {
     /// so; [`ClientError::Broken`].
     #[inline(always)]
     pub fn try_next(&mut self) -> Result<Option<Event<'_>>, ClientError> {
-        if self.ring.is_ready() {
+        if self.follower.is_ready() {
             return self.take().map(Some);
         }
         Ok(self.idle()?.map(Event::from))
@@ -229,7 +158,7 @@ impl Reader {
     #[inline(always)]
     #[allow(clippy::should_implement_trait, reason = "an iterator cannot lend its items from the reader")]
     pub fn next(&mut self) -> Result<Event<'_>, ClientError> {
-        if !self.ring.is_ready() {
+        if !self.follower.is_ready() {
             match self.wait_ready(None)? {
                 Waited::Notice(notice) => return Ok(notice.into()),
                 Waited::Ready | Waited::TimedOut => {}
@@ -244,7 +173,7 @@ impl Reader {
     /// As [`Reader::try_next`].
     #[inline]
     pub fn next_within(&mut self, limit: Duration) -> Result<Option<Event<'_>>, ClientError> {
-        if !self.ring.is_ready() {
+        if !self.follower.is_ready() {
             match self.wait_ready(Some(limit))? {
                 Waited::Notice(notice) => return Ok(Some(notice.into())),
                 Waited::TimedOut => return Ok(None),
@@ -261,7 +190,7 @@ impl Reader {
     #[inline]
     pub fn poll_batch(&mut self, max: usize, mut handle: impl FnMut(Event<'_>)) -> Result<usize, ClientError> {
         let mut count = 0;
-        while count < max && self.ring.is_ready() {
+        while count < max && self.follower.is_ready() {
             handle(self.take()?);
             count += 1;
         }
@@ -285,7 +214,7 @@ impl Reader {
         if max == 0 {
             return Ok(0);
         }
-        if !self.ring.is_ready()
+        if !self.follower.is_ready()
             && let Waited::Notice(notice) = self.wait_ready(None)?
         {
             handle(notice.into());
@@ -297,8 +226,8 @@ impl Reader {
     /// What stands at the cursor, which is known to be whole.
     #[inline(always)]
     fn take(&mut self) -> Result<Event<'_>, ClientError> {
-        let at = self.ring.cursor();
-        match self.ring.poll() {
+        let at = self.follower.ring().cursor();
+        match self.follower.ring_mut().poll() {
             Polled::Record { n, words } => Record::new(n, words).map(Event::Record).ok_or(ClientError::Broken { n }),
             Polled::Lost(lost) => Ok(Event::Lost(lost)),
             // It was whole a moment ago, and stamps only rise.
@@ -317,7 +246,7 @@ impl Reader {
             if let Some(notice) = notice {
                 return Ok(Waited::Notice(notice));
             }
-            if self.ring.is_ready() {
+            if self.follower.is_ready() {
                 return Ok(Waited::Ready);
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -328,125 +257,46 @@ impl Reader {
     }
 
     fn pause(&mut self, lull: &mut Lull) -> bool {
-        let (ring, segment) = match &self.successor {
-            Some(successor) => (&successor.ring, &successor.segment),
-            None => (&self.ring, &self.segment),
-        };
-        self.waiter.pause(lull, segment, (&self.runtime_dir, &self.lane), || ring.is_ready())
+        let follower = &self.follower;
+        let place = (follower.runtime_dir(), follower.lane());
+        // A ring that is waited for is empty and, once there is a successor, stays so: only the successor's can fill.
+        self.waiter.pause(lull, follower.newest(), place, || follower.is_ready() || follower.successor_ready())
     }
 
     /// The ring is empty: is there anything else to say?
     #[cold]
     fn idle(&mut self) -> Result<Option<Notice>, ClientError> {
-        if self.successor.as_ref().is_some_and(|successor| successor.ring.is_ready()) {
-            return Ok(self.switch().map(Notice::Restarted));
-        }
         self.empties = self.empties.wrapping_add(1);
-        if self.empties % POLLS_PER_CLOCK != 1 {
+        if !self.follower.successor_ready() && self.empties % POLLS_PER_CLOCK != 1 {
             return Ok(None);
         }
         self.look()
     }
 
-    /// Looks at the writer's life and, if that is in doubt, whether another writer has taken its place.
     fn look(&mut self) -> Result<Option<Notice>, ClientError> {
-        if self.successor.as_ref().is_some_and(|successor| successor.ring.is_ready()) {
-            return Ok(self.switch().map(Notice::Restarted));
+        let newest = self.follower.newest().identity().incarnation;
+        let notice = self.follower.look(monotonic_ns()).map_err(ClientError::Successor)?;
+        if self.follower.newest().identity().incarnation != newest {
+            self.waiter.forget_flag();
         }
-        let now_ns = monotonic_ns();
-        if now_ns < self.next_look_ns {
-            return Ok(None);
-        }
-        self.next_look_ns = now_ns + LOOK_INTERVAL_NS;
-        let newest = self.successor.as_ref().map_or(&self.segment, |successor| &successor.segment);
-        let closed = newest.state() == Some(State::Closed);
-        let age_ns = newest.heartbeat_age_ns();
-        if !closed && age_ns < SUSPICION_NS {
-            return Ok(self.hear(false));
-        }
-        // Whatever was published before the state or the new file must be seen by the look at the ring below.
-        let replaced = self.find_successor()?;
-        fence(Ordering::Acquire);
-        if replaced || self.ring.is_ready() || self.successor.as_ref().is_some_and(|next| next.ring.is_ready()) {
-            return Ok(None);
-        }
-        if closed {
-            return Ok((!std::mem::replace(&mut self.closed, true)).then_some(Notice::Closed));
-        }
-        Ok(self.hear(age_ns > HEARTBEAT_LIMIT_NS))
-    }
-
-    /// Takes note of the writer's silence; says so when it begins and when it ends.
-    fn hear(&mut self, silent: bool) -> Option<Notice> {
-        if silent == self.silent {
-            return None;
-        }
-        self.silent = silent;
-        Some(if silent { Notice::Silent } else { Notice::Back })
-    }
-
-    /// Opens what now has the segment's name, if it is not the newest mapping that we hold. Returns whether it did.
-    fn find_successor(&mut self) -> Result<bool, ClientError> {
-        let path = self.runtime_dir.join(segment_file(&self.lane));
-        let Ok(facts) = std::fs::metadata(&path) else { return Ok(false) };
-        let file = Some((facts.dev(), facts.ino()));
-        if file == self.known_file {
-            return Ok(false);
-        }
-        let segment = match Segment::open(&self.runtime_dir, &self.lane) {
-            Ok(segment) => segment,
-            // Removed between the two calls.
-            Err(SegmentError::Missing { .. }) => return Ok(false),
-            Err(error) => return Err(ClientError::Successor(error)),
-        };
-        let newest = self.successor.as_ref().map_or(&self.segment, |successor| &successor.segment);
-        if segment.identity().incarnation == newest.identity().incarnation {
-            self.known_file = file;
-            return Ok(false);
-        }
-        self.successor = Some(self.succeed_by(segment));
-        self.known_file = None;
-        self.closed = false;
-        self.waiter.forget_flag();
-        Ok(true)
-    }
-
-    /// Leaves the old mapping, which is drained, for number 0 of the new one, which is there. `None` when the old ring
-    /// has something after all: it goes first.
-    fn switch(&mut self) -> Option<Restarted> {
-        if self.ring.is_ready() {
-            return None;
-        }
-        let left = self.cursor();
-        let Successor { segment, ring } = self.successor.take()?;
-        let identity = segment.identity();
-        // A second reader looks at number 0, so that the record itself is still delivered in its place.
-        let mut probe = segment.read_from(self.name, 0, self.on_lap);
-        let said = match probe.poll() {
-            Polled::Record { n: 0, words } => Record::new(0, words).and_then(|record| match record.body() {
-                Body::Restart(restart) => Some(restart),
-                _ => None,
-            }),
-            _ => None,
-        };
-        self.ring = ring;
-        self.segment = segment;
-        self.parked = None;
-        self.silent = false;
-        self.closed = false;
-        Some(Restarted {
-            old_epoch: left.epoch,
-            new_epoch: identity.epoch,
-            drained_to: left.seq,
-            old_end: said.filter(|said| said.old_epoch == left.epoch).map(|said| said.old_end),
-            reason: said.map_or(RestartReason::Unknown, |said| RestartReason::from_code(said.reason)),
-        })
+        Ok(notice)
     }
 
     /// How this reader waits.
     pub fn wait(&self) -> Wait {
         self.waiter.wait()
     }
+}
+
+/// `seq`, if the ring has come as far. A reader that began beyond would miss records without knowing.
+fn reached(segment: &Segment, name: RingName, seq: u64) -> Result<u64, ClientError> {
+    let head = segment.read_from(name, seq, Rejoin::Latest).head();
+    // The head moves once per burst; the slot before tells what was published since.
+    let published = |seq: u64| segment.read_from(name, seq - 1, Rejoin::Latest).is_ready();
+    if seq > head && !published(seq) {
+        return Err(ClientError::CursorAhead { seq, ring: name.name(), head });
+    }
+    Ok(seq)
 }
 
 /// How a wait ended.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use shm_abi::directory::Text;
-use shm_abi::layout::is_lane_name;
-use shm_abi::ring::SEQUENCE_LIMIT;
+use crate::directory::Text;
+use crate::layout::is_lane_name;
+use crate::ring::SEQUENCE_LIMIT;
 
 /// A place in a ring that can be written down and resumed from, also in another process. Its text is
 /// `lane.epoch.seq`, the epoch as 16 lower-case hex digits; the ring is implied by where it is used.
@@ -17,7 +17,8 @@ pub struct Cursor {
     pub lane: Text<32>,
     /// Names the sequence; changes when the engine begins anew.
     pub epoch: u64,
-    /// Number of the next record to be read. Below 2^53.
+    /// Number of the next record to be read. Below 2^53. In a cursor that a gateway wrote, the number of an event that its
+    /// holder knows: a reader that begins there is given that event once more.
     pub seq: u64,
 }
 

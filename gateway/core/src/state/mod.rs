@@ -1,0 +1,210 @@
+//! An instrument as the reader's cursor sees it: the board's row at a number, then what the records after it change.
+//!
+//! A shard never waits for the board and never runs ahead of it: a row is read once, when somebody joins; it may be
+//! *ahead* of the reader's cursor (decisions.md 6), so records up to its number are passed over.
+//!
+//! What a record does here is what its event did to the row: whoever writes rows and whoever reads records must agree
+//! to the bit, and a property test holds them together.
+
+mod window;
+
+use shm_abi::board::{Level, Quality, RowImage};
+use shm_abi::layout::row;
+use shm_abi::record::{PRICE_NONE, Price, Quantity, Side, TradingStatus, flag, trade_code};
+
+pub use window::{Window, differences};
+
+/// Most orders that a row can tell of one side of the best quote; more read as this.
+const ORDERS_MAX: u64 = (1 << 24) - 1;
+
+/// The last printed trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastTrade {
+    /// Price.
+    pub price: Price,
+    /// Quantity.
+    pub quantity: Quantity,
+    /// The venue's match id.
+    pub match_id: u64,
+    /// Venue time, ns since the UNIX epoch.
+    pub ts_event: u64,
+}
+
+/// Best bid and ask, last trade, and the day so far: what the channel `quotes` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quote {
+    /// Best bid. Orders saturate at 2^24 - 1, as on the board.
+    pub bid: Option<Level>,
+    /// Best ask.
+    pub ask: Option<Level>,
+    /// Last printed trade of the day.
+    pub last: Option<LastTrade>,
+    /// First printed price of the day.
+    pub open: Option<Price>,
+    /// Highest.
+    pub high: Option<Price>,
+    /// Lowest.
+    pub low: Option<Price>,
+    /// Closing price, once the closing cross has printed.
+    pub close: Option<Price>,
+    /// Close of the session before.
+    pub previous_close: Option<Price>,
+    /// Quantity printed; saturates.
+    pub volume: u64,
+    /// Price times quantity printed, in 1e-9 of the currency per 10^-quantity_decimals.
+    pub turnover: u128,
+    /// Trades printed.
+    pub trades: u64,
+}
+
+/// What the channel `status` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusState {
+    /// Trading status.
+    pub status: TradingStatus,
+    /// How far the row can be trusted.
+    pub quality: Quality,
+}
+
+impl Default for StatusState {
+    fn default() -> Self {
+        StatusState { status: TradingStatus::Unknown, quality: Quality::Unknown }
+    }
+}
+
+impl StatusState {
+    /// What a row says.
+    pub fn of_row(image: &RowImage) -> StatusState {
+        StatusState { status: image.status(), quality: image.quality() }
+    }
+}
+
+impl Quote {
+    /// What a row says.
+    pub fn of_row(image: &RowImage) -> Quote {
+        Quote {
+            bid: image.best(Side::Bid),
+            ask: image.best(Side::Ask),
+            last: image.price(row::LAST_PRICE).map(|price| LastTrade {
+                price,
+                quantity: image.word(row::LAST_QUANTITY),
+                match_id: image.word(row::LAST_MATCH),
+                ts_event: image.word(row::LAST_TS),
+            }),
+            open: image.price(row::OPEN),
+            high: image.price(row::HIGH),
+            low: image.price(row::LOW),
+            close: image.price(row::CLOSE),
+            previous_close: image.price(row::PREVIOUS_CLOSE),
+            volume: image.word(row::VOLUME),
+            turnover: image.turnover(),
+            trades: image.word(row::TRADES),
+        }
+    }
+
+    /// A quote record: the best level of `side` is this now. An empty side has [`PRICE_NONE`].
+    pub fn set_best(&mut self, side: Side, price: Price, quantity: Quantity, orders: u64) {
+        let best = Level { price, quantity, orders: orders.min(ORDERS_MAX) as u32 };
+        let best = (price != PRICE_NONE).then_some(best);
+        match side {
+            Side::Bid => self.bid = best,
+            Side::Ask => self.ask = best,
+        }
+    }
+
+    /// A trade record, with its `side_or_code` and flags. What is not printed moves no statistics; a cross without
+    /// shares prints nothing; the closing cross sets the close.
+    pub fn trade(&mut self, code: u8, flags: u8, trade: LastTrade) {
+        if flags & flag::NOT_PRINTED != 0 {
+            return;
+        }
+        if trade.quantity > 0 {
+            self.print(trade);
+        }
+        if code == trade_code::CROSS_CLOSE && trade.price > 0 {
+            self.close = present(trade.price);
+        }
+    }
+
+    fn print(&mut self, trade: LastTrade) {
+        // As in a row, a price that is the sentinel reads as none.
+        let at = present(trade.price);
+        self.last = at.map(|_| trade);
+        self.open = self.open.or(at);
+        self.high = self.high.map_or(at, |high| present(high.max(trade.price)));
+        self.low = present(self.low.unwrap_or(PRICE_NONE).min(trade.price));
+        self.volume = self.volume.saturating_add(trade.quantity);
+        let value = u128::from(trade.quantity) * u128::from(trade.price.unsigned_abs());
+        self.turnover = self.turnover.saturating_add(value);
+        self.trades = self.trades.wrapping_add(1);
+    }
+
+    /// A clear record: the day begins anew, and its close becomes the previous one.
+    pub fn clear(&mut self) {
+        *self = Quote { previous_close: self.close.or(self.previous_close), ..Quote::default() };
+    }
+}
+
+fn present(price: Price) -> Option<Price> {
+    (price != PRICE_NONE).then_some(price)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trade(price: Price, quantity: Quantity) -> LastTrade {
+        LastTrade { price, quantity, match_id: 7, ts_event: 9 }
+    }
+
+    #[test]
+    fn what_trades_do_to_the_day() {
+        let printed = Quote {
+            last: Some(trade(50, 2)),
+            open: Some(50),
+            high: Some(50),
+            low: Some(50),
+            volume: 2,
+            turnover: 100,
+            trades: 1,
+            ..Quote::default()
+        };
+        let table: &[(&str, u8, u8, LastTrade, Quote)] = &[
+            ("an ordinary print", b'B', 0, trade(50, 2), printed),
+            ("a hidden one prints too", b'N', flag::HIDDEN, trade(50, 2), printed),
+            ("not printed", b'B', flag::NOT_PRINTED, trade(50, 2), Quote::default()),
+            ("a cross without shares", b'O', 0, trade(50, 0), Quote::default()),
+            ("the closing cross", b'C', 0, trade(50, 2), Quote { close: Some(50), ..printed }),
+            ("a closing cross without shares", b'C', 0, trade(50, 0), Quote { close: Some(50), ..Quote::default() }),
+            ("a closing cross without a price", b'C', 0, trade(0, 0), Quote::default()),
+        ];
+        for (name, code, flags, trade, want) in table {
+            let mut quote = Quote::default();
+            quote.trade(*code, *flags, *trade);
+            assert_eq!(&quote, want, "case: {name}");
+        }
+    }
+
+    #[test]
+    fn high_low_and_clear() {
+        let mut quote = Quote { previous_close: Some(1), ..Quote::default() };
+        for price in [50, 70, 30] {
+            quote.trade(b'B', 0, trade(price, 1));
+        }
+        assert_eq!((quote.open, quote.high, quote.low, quote.trades), (Some(50), Some(70), Some(30), 3));
+        quote.clear();
+        assert_eq!(quote, Quote { previous_close: Some(1), ..Quote::default() }, "no close: the previous one stays");
+        quote.trade(b'C', 0, trade(60, 1));
+        quote.clear();
+        assert_eq!(quote, Quote { previous_close: Some(60), ..Quote::default() });
+    }
+
+    #[test]
+    fn an_empty_side_and_many_orders() {
+        let mut quote = Quote::default();
+        quote.set_best(Side::Ask, 5, 6, 1 << 40);
+        assert_eq!(quote.ask, Some(Level { price: 5, quantity: 6, orders: (1 << 24) - 1 }));
+        quote.set_best(Side::Ask, PRICE_NONE, 0, 0);
+        assert_eq!(quote.ask, None);
+    }
+}
