@@ -8,7 +8,8 @@ CARGO ?= cargo
 DEMO_SECONDS ?= 0
 DEMO_RATE ?= 5000
 
-PROGRAMS := ticklane ticklane-engine ticklane-venue
+PROGRAMS := ticklane ticklane-engine ticklane-venue ticklane-gateway
+BUILD_PROGRAMS := $(addprefix -p ,$(PROGRAMS))
 
 .PHONY: help
 help: ## lists the targets
@@ -20,16 +21,16 @@ check-tools:
 	@command -v cc >/dev/null || { echo "cc not found: install a C compiler (Debian: apt-get install build-essential)"; exit 1; }
 
 .PHONY: demo
-demo: check-tools ## builds everything and shows a moving market in this terminal (Ctrl-C ends it)
-	@echo "== building the engine, the venue and the tools (release; a few minutes the first time)"
-	$(CARGO) build --release --locked -p ticklane -p ticklane-engine -p ticklane-venue
-	@echo "== starting a synthetic exchange and the engine; their output follows, Ctrl-C stops both"
+demo: check-tools ## builds everything and shows a moving market, on a page and in this terminal (Ctrl-C ends it)
+	@echo "== building the engine, the gateway, the venue and the tools (release; a few minutes the first time)"
+	$(CARGO) build --release --locked $(BUILD_PROGRAMS)
+	@echo "== starting a synthetic exchange, the engine and the gateway: open the page that is named below; Ctrl-C stops all"
 	exec target/release/ticklane up --watch --rate $(DEMO_RATE) --seconds $(DEMO_SECONDS)
 
 .PHONY: test
 test: check-tools ## passes all tests: unit, property, process, whole system
 	@echo "== building the programs that the whole-system tests start"
-	$(CARGO) build --locked -p ticklane -p ticklane-engine -p ticklane-venue
+	$(CARGO) build --locked $(BUILD_PROGRAMS)
 	@echo "== running the tests of every crate (tests that need the reference data say so when it is absent)"
 	TICKLANE_BIN_DIR=$(CURDIR)/target/debug $(CARGO) test --locked --workspace
 	@echo "== all tests passed"
@@ -57,7 +58,7 @@ proof: ## kill loops, loom, Miri, long fuzzing, soak: what CI has no time for; w
 
 .PHONY: bench
 bench: check-tools ## measures every promise against its floor and its peers; writes bench/results
-	$(CARGO) build --release --locked -p ticklane-bench -p ticklane-engine -p ticklane-venue
+	$(CARGO) build --release --locked -p ticklane-bench -p ticklane-engine -p ticklane-venue -p ticklane-gateway
 	mkdir -p bench/results
 	target/release/bench all --json bench/results/bench.json
 

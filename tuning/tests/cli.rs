@@ -181,12 +181,14 @@ fn script(dir: &Path, name: &str, body: &str) {
 }
 
 /// `up` with stand-ins: exit code, stdout, stderr, and whether the venue is gone.
-fn up(venue: &str, engine: Option<&str>, words: &[&str]) -> (Option<i32>, String, bool) {
+fn up(venue: &str, engine: Option<&str>, gateway: Option<&str>, words: &[&str]) -> (Option<i32>, String, bool) {
     let dir = tempfile::tempdir().unwrap();
     let pid_file = dir.path().join("venue.pid");
     script(dir.path(), "ticklane-venue", &format!("echo $$ > {}\n{venue}", pid_file.display()));
-    if let Some(engine) = engine {
-        script(dir.path(), "ticklane-engine", engine);
+    for (name, body) in [("ticklane-engine", engine), ("ticklane-gateway", gateway)] {
+        if let Some(body) = body {
+            script(dir.path(), name, body);
+        }
     }
     let runtime = dir.path().join("run");
     let mut command = ticklane(&["up", "--dir", runtime.to_str().unwrap()]);
@@ -196,32 +198,45 @@ fn up(venue: &str, engine: Option<&str>, words: &[&str]) -> (Option<i32>, String
 }
 
 const LISTENING: &str = "echo 'listening 127.0.0.1:9 session X'; exec sleep 60";
+const IDLE: &str = "exec sleep 60";
 
 #[test]
 fn up_ends_when_a_child_does_and_says_why() {
-    let table: &[(&str, &str, Option<&str>, &[&str])] = &[
-        ("no engine program", LISTENING, None, &["ticklane-engine not found", "TICKLANE_BIN_DIR"]),
+    let gateway = Some(IDLE);
+    let table: &[(&str, &str, Option<&str>, Option<&str>, &[&str])] = &[
+        ("no engine program", LISTENING, None, gateway, &["ticklane-engine not found", "TICKLANE_BIN_DIR"]),
+        ("no gateway program", LISTENING, gateway, None, &["ticklane-gateway not found", "TICKLANE_BIN_DIR"]),
         (
             "the venue fails",
             "echo 'port taken' >&2; exit 2",
             Some("exit 0"),
+            gateway,
             &["venue ended with exit status: 2", "port taken"],
         ),
         (
             "the engine fails",
             LISTENING,
             Some("echo 'memlock too low' >&2; exit 1"),
+            gateway,
             &["engine ended with exit status: 1 by itself", "memlock too low"],
         ),
         (
             "the engine never gets ready",
             LISTENING,
             Some("echo 'still thinking' >&2; exec sleep 60"),
+            gateway,
             &["engine has no live segment within 1s", "no segment; is the engine running", "still thinking"],
         ),
+        (
+            "the gateway fails",
+            LISTENING,
+            Some(IDLE),
+            Some("echo 'port in use' >&2; exit 2"),
+            &["gateway ended with exit status: 2 by itself", "port in use"],
+        ),
     ];
-    for (name, venue, engine, parts) in table {
-        let (code, err, venue_gone) = up(venue, *engine, &["--ready-seconds", "1"]);
+    for (name, venue, engine, gateway, parts) in table {
+        let (code, err, venue_gone) = up(venue, *engine, *gateway, &["--ready-seconds", "1"]);
         assert_eq!((code, venue_gone), (Some(1), true), "case {name}: {err}");
         for part in *parts {
             assert!(err.contains(part), "case {name}: no `{part}` in {err}");
@@ -236,7 +251,7 @@ fn up_writes_a_private_config_that_names_the_venue() {
     // The engine shows what it was given, and ends.
     script(dir.path(), "ticklane-engine", "stat -c %a \"$2\" >&2; cat \"$2\" >&2; exit 7");
     let runtime = dir.path().join("run");
-    let mut command = ticklane(&["up", "--dir", runtime.to_str().unwrap()]);
+    let mut command = ticklane(&["up", "--no-gateway", "--dir", runtime.to_str().unwrap()]);
     let (code, _, err) = run(command.arg("--bin-dir").arg(dir.path()));
     assert_eq!(code, Some(1));
     for part in ["engine| 600", "engine| addresses = [\"127.0.0.1:9\"]", "engine| wait = \"adaptive\"", "status: 7"] {
@@ -255,18 +270,25 @@ fn a_signal_ends_up_and_its_children() {
         "ticklane-engine",
         &format!("echo $$ > {place}/draft; mv {place}/draft {place}/engine.pid; exec sleep 60"),
     );
+    // It shows what it was given.
+    let told =
+        format!("echo $$ > {place}/gateway.pid; echo \"$*\" > {place}/draft2; mv {place}/draft2 {place}/told; {IDLE}");
+    script(dir.path(), "ticklane-gateway", &told);
     let runtime = dir.path().join("run");
     let mut command = ticklane(&["up", "--dir", runtime.to_str().unwrap(), "--bin-dir", dir.path().to_str().unwrap()]);
+    command.args(["--http", "127.0.0.1:9"]);
     let mut up = Running::start(&mut command);
     let deadline = Instant::now() + PATIENCE;
-    while !dir.path().join("engine.pid").exists() {
-        assert!(Instant::now() < deadline, "no engine");
+    while !(dir.path().join("engine.pid").exists() && dir.path().join("told").exists()) {
+        assert!(Instant::now() < deadline, "no engine or no gateway");
         std::thread::sleep(Duration::from_millis(5));
     }
     up.signal("TERM");
     let (code, err) = up.end();
     assert!(code == Some(1) && err.contains("stopped before everything was running"), "{code:?} {err}");
-    for name in ["venue.pid", "engine.pid"] {
+    let told = fs::read_to_string(dir.path().join("told")).unwrap();
+    assert!(told.starts_with("--runtime-dir ") && told.trim_end().ends_with("/run --listen 127.0.0.1:9"), "{told}");
+    for name in ["venue.pid", "engine.pid", "gateway.pid"] {
         let pid = fs::read_to_string(dir.path().join(name)).unwrap();
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "{name}");
     }

@@ -1,4 +1,4 @@
-//! `ticklane up`: an exchange and an engine on this host, started and stopped together.
+//! `ticklane up`: an exchange, an engine and a gateway on this host, started and stopped together.
 
 mod children;
 mod config;
@@ -6,6 +6,7 @@ mod watch;
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,10 +22,15 @@ use crate::up::children::{Child, LOOK_INTERVAL, Relay};
 use crate::up::config::{Choice, LANE};
 use crate::up::watch::Watch;
 
-/// Longest wait for the exchange to listen.
-const VENUE_LIMIT: Duration = Duration::from_secs(20);
+/// Longest wait for the exchange, and for the gateway, to listen.
+const LISTEN_LIMIT: Duration = Duration::from_secs(20);
+/// Where the gateway listens if nothing else was asked for, and where when that is taken.
+const HTTP_DEFAULT: &str = "127.0.0.1:8080";
+const HTTP_FREE: &str = "127.0.0.1:0";
 /// Longest wait for a child to end when asked.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// The same for the gateway, which gives its clients five seconds to take what is theirs.
+const GATEWAY_STOP_LIMIT: Duration = Duration::from_secs(8);
 /// Name under which the engine logs in.
 const USERNAME: &str = "demo";
 /// Where the programs are, if not beside this one.
@@ -70,7 +76,13 @@ pub(crate) struct Args {
     /// Longest wait for the engine to be live.
     #[arg(long, default_value_t = 20)]
     ready_seconds: u64,
-    /// Directory of ticklane-venue and ticklane-engine; TICKLANE_BIN_DIR, or that of this program, if not given.
+    /// Address of the page, REST and WebSocket; 127.0.0.1:8080, or a free port when that is taken, if not given.
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// Start no gateway.
+    #[arg(long, conflicts_with = "http")]
+    no_gateway: bool,
+    /// Directory of the programs; TICKLANE_BIN_DIR, or that of this program, if not given.
     #[arg(long)]
     bin_dir: Option<PathBuf>,
 }
@@ -80,9 +92,10 @@ fn instance_name(text: &str) -> Result<String, String> {
     is_lane_name(text).then(|| text.into()).ok_or("1 to 31 characters of a-z, 0-9, '-' and '_'".into())
 }
 
-/// The two processes. The engine is stopped first: it logs out.
+/// The processes, in the order in which they are stopped: the gateway says goodbye, the engine logs out.
 #[derive(Debug)]
-struct Pair {
+struct Processes {
+    gateway: Option<Child>,
     engine: Child,
     venue: Child,
 }
@@ -97,32 +110,55 @@ pub(crate) fn run(args: &Args, stop: &AtomicBool) -> Result<(), ToolError> {
     let password = random_name()?;
     let venue_program = program(args, "ticklane-venue", "ticklane-venue")?;
     let engine_program = program(args, "ticklane-engine", "ticklane-engine")?;
+    let gateway_program =
+        (!args.no_gateway).then(|| program(args, "ticklane-gateway", "ticklane-gateway")).transpose()?;
     let mut venue = Child::start("venue", venue_command(args, &venue_program, &password, &random_name()?), relay)?;
-    let said = venue.wait_for_line("listening ", VENUE_LIMIT, stop)?;
+    let said = venue.wait_for_line("listening ", LISTEN_LIMIT, stop)?;
     let address = said.split_whitespace().next().unwrap_or_default();
     let config = write_config(args, &dirs, address, &password)?;
     let mut engine_command = Command::new(&engine_program);
     engine_command.arg("--config").arg(&config);
     let engine = Child::start("engine", engine_command, relay)?;
-    let mut pair = Pair { engine, venue };
-    let outcome = attend(args, &dirs, &mut pair, stop);
-    report_end(&mut pair, &outcome)?;
+    // Beside the engine, not after it: a gateway waits for its lanes by itself.
+    let gateway = match gateway_program {
+        Some(program) => Some(Child::start("gateway", gateway_command(args, &program, &dirs), relay)?),
+        None => None,
+    };
+    let mut processes = Processes { gateway, engine, venue };
+    let outcome = attend(args, &dirs, &mut processes, stop);
+    report_end(&mut processes, &outcome)?;
     outcome
 }
 
+fn gateway_command(args: &Args, program: &Path, dirs: &Dirs) -> Command {
+    let listen = match args.http {
+        Some(address) => address.to_string(),
+        // Looked at before it is asked for: the gateway would refuse to start, as it should.
+        None if TcpListener::bind(HTTP_DEFAULT).is_ok() => HTTP_DEFAULT.into(),
+        None => HTTP_FREE.into(),
+    };
+    let mut command = Command::new(program);
+    command.arg("--runtime-dir").arg(&dirs.runtime).args(["--listen", &listen]);
+    command
+}
+
 /// From the start of the engine to the moment at which both shall stop.
-fn attend(args: &Args, dirs: &Dirs, pair: &mut Pair, stop: &AtomicBool) -> Result<(), ToolError> {
-    let lane = wait_live(args, &dirs.runtime, pair, stop)?;
-    say(&format!(
-        "running: engine pid {}, venue pid {}, lane {LANE}\n  ticklane stat --dir {dir}\n  ticklane tail --all --dir {dir}",
-        pair.engine.pid(),
-        pair.venue.pid(),
-        dir = dirs.runtime.display()
-    ))?;
+fn attend(args: &Args, dirs: &Dirs, processes: &mut Processes, stop: &AtomicBool) -> Result<(), ToolError> {
+    let lane = wait_live(args, &dirs.runtime, processes, stop)?;
+    let page = match &mut processes.gateway {
+        Some(gateway) => Some(format!("{}/", gateway.wait_for_line("listening ", LISTEN_LIMIT, stop)?.trim())),
+        None => None,
+    };
+    let dir = dirs.runtime.display();
+    say(&format!("running: engine pid {}, venue pid {}, lane {LANE}", processes.engine.pid(), processes.venue.pid()))?;
+    if let (Some(page), Some(gateway)) = (&page, &processes.gateway) {
+        say(&format!("the page, REST (docs/) and WebSocket (ws/v1): {page}  gateway pid {}", gateway.pid()))?;
+    }
+    say(&format!("  ticklane stat --dir {dir}\n  ticklane tail --all --dir {dir}"))?;
     let deadline = (args.seconds > 0).then(|| Instant::now() + Duration::from_secs(args.seconds));
-    let mut watch = if args.watch || args.once { Some(Watch::new(lane)?) } else { None };
+    let mut watch = if args.watch || args.once { Some(Watch::new(lane, page)?) } else { None };
     loop {
-        check_alive(pair)?;
+        check_alive(processes)?;
         if stop.load(Ordering::Relaxed) || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(());
         }
@@ -139,7 +175,7 @@ fn attend(args: &Args, dirs: &Dirs, pair: &mut Pair, stop: &AtomicBool) -> Resul
 }
 
 /// Waits until the segment in the runtime directory is this engine's, and in use.
-fn wait_live(args: &Args, runtime: &Path, pair: &mut Pair, stop: &AtomicBool) -> Result<Lane, ToolError> {
+fn wait_live(args: &Args, runtime: &Path, processes: &mut Processes, stop: &AtomicBool) -> Result<Lane, ToolError> {
     let limit = Duration::from_secs(args.ready_seconds);
     let began = Instant::now();
     let mut last = String::from("nothing");
@@ -147,10 +183,10 @@ fn wait_live(args: &Args, runtime: &Path, pair: &mut Pair, stop: &AtomicBool) ->
         if stop.load(Ordering::Relaxed) {
             return Err(ToolError::Interrupted);
         }
-        check_alive(pair)?;
+        check_alive(processes)?;
         match Lane::attach(runtime, LANE) {
             // An earlier engine leaves its segment behind: this one's has its process id.
-            Ok(lane) if lane.segment().writer_pid() != u64::from(pair.engine.pid()) => {
+            Ok(lane) if lane.segment().writer_pid() != u64::from(processes.engine.pid()) => {
                 last = format!("a segment of process {}", lane.segment().writer_pid());
             }
             Ok(lane) if lane.state() == Some(State::Live) => return Ok(lane),
@@ -159,12 +195,12 @@ fn wait_live(args: &Args, runtime: &Path, pair: &mut Pair, stop: &AtomicBool) ->
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
-    Err(pair.engine.failure(&format!("has no live segment within {limit:?} (seen: {last})")))
+    Err(processes.engine.failure(&format!("has no live segment within {limit:?} (seen: {last})")))
 }
 
-/// A child that ends by itself brings the other down: that is an error, with its status and last lines.
-fn check_alive(pair: &mut Pair) -> Result<(), ToolError> {
-    for child in [&mut pair.engine, &mut pair.venue] {
+/// A child that ends by itself brings the others down: that is an error, with its status and last lines.
+fn check_alive(processes: &mut Processes) -> Result<(), ToolError> {
+    for child in processes.gateway.iter_mut().chain([&mut processes.engine, &mut processes.venue]) {
         if let Some(ending) = child.ended() {
             return Err(child.failure(&format!("{ending} by itself")));
         }
@@ -172,12 +208,14 @@ fn check_alive(pair: &mut Pair) -> Result<(), ToolError> {
     Ok(())
 }
 
-fn report_end(pair: &mut Pair, outcome: &Result<(), ToolError>) -> Result<(), ToolError> {
+fn report_end(processes: &mut Processes, outcome: &Result<(), ToolError>) -> Result<(), ToolError> {
     // Stopped first, told afterwards: a closed output must not leave them running.
-    let engine = pair.engine.stop(STOP_LIMIT);
-    let venue = pair.venue.stop(STOP_LIMIT);
+    let gateway = processes.gateway.as_mut().map(|gateway| gateway.stop(GATEWAY_STOP_LIMIT));
+    let engine = processes.engine.stop(STOP_LIMIT);
+    let venue = processes.venue.stop(STOP_LIMIT);
+    let gateway = gateway.map(|ending| format!("gateway {ending}; ")).unwrap_or_default();
     match outcome {
-        Ok(()) => say(&format!("stopped: engine {engine}; venue {venue}")),
+        Ok(()) => say(&format!("stopped: {gateway}engine {engine}; venue {venue}")),
         Err(_) => Ok(()),
     }
 }

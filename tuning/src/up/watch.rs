@@ -33,14 +33,16 @@ pub(crate) struct Watch {
     reader: Reader,
     events: VecDeque<String>,
     screen: Option<Screen>,
+    /// Address of the page, if there is a gateway.
+    page: Option<String>,
 }
 
 impl Watch {
     /// Takes the terminal, if standard output is one.
-    pub(crate) fn new(lane: Lane) -> Result<Watch, ToolError> {
+    pub(crate) fn new(lane: Lane, page: Option<String>) -> Result<Watch, ToolError> {
         let reader = lane.market(Options { wait: Wait::Spin, ..Options::default() })?;
         let screen = io::stdout().is_terminal().then(Screen::enter).transpose().map_err(ToolError::output)?;
-        Ok(Watch { lanes: [LaneWatch::new(lane)?], reader, events: VecDeque::new(), screen })
+        Ok(Watch { lanes: [LaneWatch::new(lane)?], reader, events: VecDeque::new(), screen, page })
     }
 
     /// Watches for a moment, then shows what is to be seen. Returns whether it was not interrupted.
@@ -55,7 +57,8 @@ impl Watch {
         let sample = self.lanes[0].sample();
         match &self.screen {
             Some(screen) => {
-                let mut lines = view::lane(&sample);
+                let mut lines: Vec<String> = self.page.iter().map(|page| format!("page: {page}")).collect();
+                lines.extend(view::lane(&sample));
                 let events = EVENTS_SHOWN.min(Screen::rows().saturating_sub(lines.len() + 6) / 2);
                 lines.push(String::new());
                 lines.extend(most_traded(self.lanes[0].lane(), INSTRUMENTS_SHOWN));
