@@ -9,7 +9,7 @@ use crate::machine::{Cores, JUDGE_ROUNDS, Machine};
 use crate::partner::{self, PartnerArgs};
 use crate::report::{Report, Section};
 use crate::verdict::Verdict;
-use crate::{BenchError, Result, io_error, itch, ring, wire};
+use crate::{BenchError, Result, fanout, io_error, itch, ring, wire};
 
 /// Exit code with `--gate` when a goal was missed.
 pub const EXIT_MISSED: u8 = 1;
@@ -37,7 +37,7 @@ pub struct Options {
     /// The two cores to use: the partner's, then the measuring role's.
     #[arg(long, global = true, value_name = "A,B", value_parser = parse_cores, default_value = "0,1")]
     pub cores: Cores,
-    /// Alternating pairs [default: 9; itch: 5].
+    /// Alternating pairs [default: 9; itch and fanout: 5].
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pairs: Option<u32>,
     /// Also writes the results to this file, as JSON.
@@ -59,9 +59,11 @@ enum Command {
     Itch(itch::ItchArgs),
     /// From the socket to a reader in shared memory, through the real engine.
     Wire(wire::WireArgs),
+    /// From shared memory to WebSocket subscribers, through the real gateway.
+    Fanout(fanout::FanoutArgs),
     /// The host's facts and the judgement of its floor; nothing else.
     Facts,
-    /// Ring, itch and wire with their defaults.
+    /// Ring, itch, wire and fanout with their defaults.
     All,
     /// The other role. Started by the bench itself.
     #[command(hide = true)]
@@ -108,13 +110,18 @@ fn measure(cli: &Cli, machine: &Machine, dir: &std::path::Path) -> Result<Vec<Se
     let ring = |args: &ring::RingArgs| ring::run(args, pairs(ring::PAIRS), machine, dir);
     let itch = |args: &itch::ItchArgs| itch::run(args, pairs(itch::PAIRS), machine);
     let wire = |args: &wire::WireArgs| wire::run(args, pairs(wire::PAIRS), machine, dir);
+    let fanout = |args: &fanout::FanoutArgs| fanout::run(args, pairs(fanout::PAIRS), machine, dir);
     Ok(match &cli.command {
         Command::Ring(args) => vec![ring(args)?],
         Command::Itch(args) => vec![itch(args)?],
         Command::Wire(args) => vec![wire(args)?],
-        Command::All => {
-            vec![ring(&Default::default())?, itch(&Default::default())?, wire(&Default::default())?]
-        }
+        Command::Fanout(args) => vec![fanout(args)?],
+        Command::All => vec![
+            ring(&Default::default())?,
+            itch(&Default::default())?,
+            wire(&Default::default())?,
+            fanout(&Default::default())?,
+        ],
         Command::Facts | Command::Partner(_) => vec![],
     })
 }

@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod facts;
+pub mod fanout;
 pub mod floor;
 pub mod itch;
 pub mod machine;

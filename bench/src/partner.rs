@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use shm_abi::sys::Mapping;
 
+use crate::fanout::peers::Peer;
 use crate::floor::Lines;
-use crate::{BenchError, Result, floor, io_error, ring, sys};
+use crate::{BenchError, Result, fanout, floor, io_error, ring, sys};
 
 /// Longest wait for the other role to get ready or to finish.
 pub const PARTNER_LIMIT: Duration = Duration::from_secs(120);
@@ -44,6 +45,8 @@ pub enum Word {
     Lost = 6,
     /// Result: ticks from the first message to the last.
     Ticks = 7,
+    /// The port that the partner listens on.
+    Port = 8,
 }
 
 /// The shared page.
@@ -120,6 +123,12 @@ pub enum Role {
     RingIdler,
     /// Answers over iceoryx2.
     Iceoryx2Pong,
+    /// Serves a lane to WebSockets by a bare loop of sends.
+    FanoutFloor,
+    /// Serves a lane to WebSockets by tokio-tungstenite.
+    FanoutTungstenite,
+    /// Serves a lane to WebSockets by axum.
+    FanoutAxum,
 }
 
 /// Arguments of the hidden subcommand `partner`.
@@ -155,6 +164,9 @@ pub fn run(args: &PartnerArgs) -> Result<()> {
         Role::RingReader => ring::ours::count(&page, &args.dir)?,
         Role::RingIdler => ring::ours::idle(&page, &args.dir)?,
         Role::Iceoryx2Pong => ring::peers::answer_iceoryx2(&page, &args.dir, args.rounds)?,
+        Role::FanoutFloor => fanout::bare::serve(&page, &args.dir)?,
+        Role::FanoutTungstenite => fanout::peers::serve(&page, &args.dir, Peer::Tungstenite)?,
+        Role::FanoutAxum => fanout::peers::serve(&page, &args.dir, Peer::Axum)?,
     }
     page.word(Word::Done).store(1, Release);
     Ok(())

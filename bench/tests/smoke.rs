@@ -94,6 +94,55 @@ fn wire_without_an_engine_says_so() {
 }
 
 #[test]
+fn fanout_without_a_gateway_says_so() {
+    if !has_two_cores() {
+        return;
+    }
+    let tiny = ["fanout", "--gateway", "/nonexistent", "--seconds", "0.2", "--subscribers", "4"];
+    let (text, section) = run(&[&tiny[..], &["--scenario", "100x1000", "--scenario", "idle"]].concat());
+    let servers = if cfg!(feature = "peers") { 3 } else { 1 };
+    assert_eq!(names(&section, "latencies").len(), 4 + 2 * servers, "two echoes, wake-up, lateness; two scenarios");
+    for row in section["latencies"].as_array().unwrap() {
+        assert!(row["ns"]["n"].as_u64().unwrap() > 0, "{row}");
+    }
+    for row in section["amounts"].as_array().unwrap() {
+        let name = row["name"].as_str().unwrap();
+        assert!(!name.contains("never told of") && !name.contains("last value"), "four readers keep up: {row}");
+    }
+    assert!(text.contains("verdict: none (no gateway at /nonexistent"), "{text}");
+}
+
+/// Needs the real gateway beside the bench, or in `TICKLANE_BIN_DIR`, as `make test` has it.
+#[test]
+fn fanout_goes_through_the_real_gateway() {
+    let folder = std::env::var_os("TICKLANE_BIN_DIR").map_or_else(
+        || Path::new(env!("CARGO_BIN_EXE_bench")).parent().expect("a folder").to_owned(),
+        std::path::PathBuf::from,
+    );
+    let gateway = folder.join("ticklane-gateway");
+    if !gateway.exists() {
+        let _ = std::io::stderr().write_all(format!("\nSKIPPED (no {}): fanout\n", gateway.display()).as_bytes());
+        return;
+    }
+    if !has_two_cores() {
+        return;
+    }
+    let gateway = gateway.to_str().expect("a path of text");
+    let (text, section) =
+        run(&["fanout", "--gateway", gateway, "--seconds", "0.2", "--subscribers", "4", "--against", "floor"]);
+    // Of eight scenarios six have both ways to wait, and one has runs with and without its laggard. What a slow reader
+    // gets in so short a time is left to chance.
+    let ours = section["latencies"].as_array().unwrap().iter().filter(|row| row["kind"] == "ours");
+    let ours = ours.filter(|row| !row["name"].as_str().unwrap().ends_with("the slow one")).count();
+    assert_eq!(ours, 6 * 2 + 2 + 1, "{text}");
+    let goals = section["goals"].as_array().unwrap();
+    assert_eq!(goals.len(), 7);
+    let last = goals.iter().find(|goal| goal["promise"].as_str().unwrap().contains("last value")).unwrap();
+    assert_eq!(last["seen"]["max"], 0.0, "{text}");
+    assert!(text.contains("verdict: none (--subscribers 4)"), "{text}");
+}
+
+#[test]
 fn settings_that_cannot_be_measured_with_are_refused() {
     if !has_two_cores() {
         return;
@@ -102,6 +151,7 @@ fn settings_that_cannot_be_measured_with_are_refused() {
     for (arguments, want) in [
         (&["ring", "--messages", "1"][..], "--messages is 1"),
         (&["ring", "--cores", "0,0"], "--cores is 0,0"),
+        (&["fanout", "--seconds", "0.01"], "--seconds, in ms is 10"),
         (&["itch", "--symbols", "0", "--messages", "20000"], "symbols is 0"),
     ] {
         let json = folder.path().join("none.json");
