@@ -37,13 +37,18 @@ tsan() {
 }
 if [ -d "$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ]; then part tsan tsan; else skip tsan "nightly has no rust-src"; fi
 part kill-loop env TICKLANE_KILLS="$KILLS" cargo test --locked -p ticklane-shm-abi --test processes
-cargo build --locked -p ticklane -p ticklane-engine -p ticklane-venue
+cargo build --locked -p ticklane -p ticklane-engine -p ticklane-venue -p ticklane-gateway
 part system-seeds bash -c 'for seed in 1 2 3 4 5; do TICKLANE_SEED=$seed TICKLANE_BIN_DIR=$PWD/target/debug cargo test --locked -p ticklane-bench --test system cut_at; done'
+
+part gateway-seeds bash -c 'for seed in 1 2 3 4 5; do TICKLANE_SEED=$seed TICKLANE_BIN_DIR=$PWD/target/debug cargo test --locked -p ticklane-bench --test gateway agree; done'
+if bench/autobahn.sh >target/proof-autobahn.log 2>&1; then echo "passed   autobahn: $(head -1 target/proof-autobahn.log)" | tee -a "$log"
+elif [ $? -eq 77 ]; then skip autobahn "$(tail -1 target/proof-autobahn.log)"
+else echo "FAILED   autobahn: target/proof-autobahn.log" | tee -a "$log"; failed=1; fi
 
 # Coverage-guided fuzzing through cargo-fuzz where it is installed; else the same targets' libFuzzer programs, built by
 # hand with nightly's sanitizer coverage.
 if command -v cargo-fuzz >/dev/null; then
-  for crate in engine/wire shm-abi; do
+  for crate in engine/wire shm-abi gateway/core; do
     for target in "$crate"/fuzz/fuzz_targets/*.rs; do
       name=$(basename "$target" .rs)
       part "fuzz-$name" bash -c "cd $crate && cargo +nightly fuzz run $name -- -max_total_time=$FUZZ_SECONDS"
@@ -51,7 +56,7 @@ if command -v cargo-fuzz >/dev/null; then
   done
 elif cargo +nightly --version >/dev/null 2>&1; then
   flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
-  for crate in engine/wire shm-abi; do
+  for crate in engine/wire shm-abi gateway/core; do
     part "fuzz-build-${crate##*/}" env RUSTFLAGS="$flags" CARGO_TARGET_DIR="$PWD/target/fuzz" \
       cargo +nightly build --release --target x86_64-unknown-linux-gnu --manifest-path "$crate/fuzz/Cargo.toml"
     for target in "$crate"/fuzz/fuzz_targets/*.rs; do

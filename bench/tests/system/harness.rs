@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use shm_abi::counters::{FeedCounter, LaneCounter};
@@ -92,6 +92,10 @@ impl Process {
     pub fn id(&self) -> u32 {
         self.child.id()
     }
+    /// What the program says; once.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("stdout was asked for as a pipe, and not taken yet")
+    }
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -148,7 +152,7 @@ impl Venue {
         command.args(["serve", "--listen", listen]).args(arguments).stdout(Stdio::piped());
         let mut process = Process::start("ticklane-venue", command, dir.path("venue.log"));
         let mut line = String::new();
-        BufReader::new(process.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.stdout()).read_line(&mut line).unwrap();
         let address = line.strip_prefix("listening ").and_then(|rest| rest.split(' ').next());
         let port = address.and_then(|address| address.rsplit(':').next()).and_then(|port| port.parse().ok());
         Venue { port: port.unwrap_or_else(|| panic!("the venue says {line:?}:\n{}", process.log())), process }
