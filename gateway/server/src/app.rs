@@ -56,8 +56,17 @@ pub(crate) struct TradesRequest {
     pub(crate) instrument_id: u32,
     /// At most so many, the newest.
     pub(crate) max: usize,
-    /// Gets them, oldest first; `None`: the shard knows no such lane. Dropped unanswered: the shard is stopping.
-    pub(crate) reply: oneshot::Sender<Option<Vec<Trade>>>,
+    /// Gets them; `None`: the shard knows no such lane. Dropped unanswered: the shard is stopping.
+    pub(crate) reply: oneshot::Sender<Option<RecentTrades>>,
+}
+
+/// The newest trades of an instrument, as a shard keeps them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecentTrades {
+    /// Names the sequence that the numbers of the trades belong to.
+    pub(crate) epoch: u64,
+    /// Oldest first.
+    pub(crate) trades: Vec<Trade>,
 }
 
 /// Why a shard does not answer.
@@ -85,7 +94,7 @@ impl TradesAsker {
         lane: &str,
         instrument_id: u32,
         max: usize,
-    ) -> Result<Option<Vec<Trade>>, AskError> {
+    ) -> Result<Option<RecentTrades>, AskError> {
         let (reply, answer) = oneshot::channel();
         self.0.ask(TradesRequest { lane: lane.into(), instrument_id, max, reply })?;
         answer.await.map_err(|_| AskError::Stopping)

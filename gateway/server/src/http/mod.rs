@@ -20,10 +20,10 @@ use crate::ws::{self, Handshakes};
 /// Everything that this port serves.
 pub(crate) fn router(plan: &Plan, state: AppState, handshakes: Handshakes) -> Router {
     let timeout = Duration::from_millis(plan.http.body_timeout_ms.into());
+    // REST refuses every body by itself, in its own form.
+    let others = page::routes().merge(ws::router(handshakes, plan.gateway.echo));
     rest::router(state)
-        .merge(page::routes())
-        .merge(ws::router(handshakes, plan.gateway.echo))
-        .layer(RequestBodyLimitLayer::new(plan.http.body_bytes as usize))
+        .merge(others.layer(RequestBodyLimitLayer::new(plan.http.body_bytes as usize)))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
         // Without it the handlers are built anew for each connection.
         .with_state(())

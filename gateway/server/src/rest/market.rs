@@ -191,8 +191,8 @@ pub(super) async fn trades(State(rest): State<Arc<Rest>>, uri: Uri) -> Result<Re
     let asked = rest.app.trades.recent(&known.lane, known.instrument.instrument_id, limit);
     let busy = |message| ApiError::new(ErrorCode::Busy, message);
     let unavailable = |message| ApiError::new(ErrorCode::Unavailable, message);
-    let trades = match tokio::time::timeout(TRADES_TIMEOUT, asked).await {
-        Ok(Ok(Some(trades))) => trades,
+    let recent = match tokio::time::timeout(TRADES_TIMEOUT, asked).await {
+        Ok(Ok(Some(recent))) => recent,
         Ok(Ok(None)) => return Err(unavailable("The lane is not attached yet.")),
         Ok(Err(AskError::Busy)) => return Err(busy("Too many questions wait for this shard.")),
         Ok(Err(AskError::Stopping)) => return Err(unavailable("The gateway is stopping.")),
@@ -200,7 +200,8 @@ pub(super) async fn trades(State(rest): State<Arc<Rest>>, uri: Uri) -> Result<Re
     };
     // The shard follows restarts by itself: numbers must not be told as those of another epoch.
     let now = rest.lanes().known(place)?;
-    if now.epoch != known.epoch || trades.iter().any(|trade| trade.seq >= now.market_head) {
+    let (trades, epochs) = (recent.trades, [known.epoch, recent.epoch]);
+    if epochs != [now.epoch; 2] || trades.iter().any(|trade| trade.seq >= now.market_head) {
         return Err(busy("The lane has just been replaced."));
     }
     let mut out = begin(&now);

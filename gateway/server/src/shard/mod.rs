@@ -35,7 +35,7 @@ use self::lane::{Drained, LaneReader};
 use self::poller::{Poller, Ready};
 use self::sockets::Sockets;
 use self::stage::{Stage, Stages};
-use crate::app::TradesRequest;
+use crate::app::{RecentTrades, TradesRequest};
 use crate::config::{LANES_MAX, Plan, Wait};
 use crate::report::{Report, ShardReport};
 use crate::ws::connection::close_code;
@@ -44,6 +44,8 @@ use crate::ws::linger::Lingering;
 
 /// Sends between two looks at the rings.
 const SENDS_PER_PASS: usize = 32;
+/// Sends for which the clocks are read once.
+const SENDS_PER_CLOCK: usize = 8;
 /// Longest time for which the thread's other tasks wait, ns.
 const YIELD_NS: u64 = 200_000;
 /// Time between two looks at what is due by time, ns.
@@ -281,7 +283,10 @@ impl ShardTask {
 
     fn answer(&self, question: TradesRequest) {
         let lane = self.lanes.iter().find(|lane| lane.name() == question.lane);
-        let trades = lane.map(|lane| self.core.recent_trades(lane.id(), question.instrument_id, question.max));
+        let trades = lane.map(|lane| RecentTrades {
+            epoch: self.core.lane_facts(lane.id()).epoch,
+            trades: self.core.recent_trades(lane.id(), question.instrument_id, question.max),
+        });
         // Whoever asked may have gone.
         let _ = question.reply.send(trades);
     }

@@ -1,13 +1,13 @@
 //! What goes over a shard's sockets: sends, what clients say, and their coming and going.
 
 use gateway_core::dialect::SlowPolicy;
-use gateway_core::shard::{ConnectionId, Flush};
+use gateway_core::shard::{ConnectionId, Flush, Now};
 
 use super::inbox::{Speech, Upgraded};
 use super::sockets::{Received, Socket, Wire, receive, tune};
 use super::{
-    ECHO, FAREWELL, LAST_SENDS, NATIVE, QUESTIONS_PER_PASS, READS_PER_PASS, SENDS_PER_PASS, SOCKETS_PER_PASS,
-    ShardTask, clock,
+    ECHO, FAREWELL, LAST_SENDS, NATIVE, QUESTIONS_PER_PASS, READS_PER_PASS, SENDS_PER_CLOCK, SENDS_PER_PASS,
+    SOCKETS_PER_PASS, ShardTask, clock,
 };
 use crate::ws::connection::{Ears, Heard, close_code};
 use crate::ws::echo::Mirror;
@@ -17,16 +17,20 @@ impl ShardTask {
     /// it was.
     pub(super) fn send(&mut self, pressed: bool) -> usize {
         let most = if pressed { self.core.dirty_len() } else { SENDS_PER_PASS };
+        let mut now = Now::default();
         for count in 0..most {
             let Some(id) = self.core.next_dirty() else { return count };
-            self.send_to(id);
+            // A send takes microseconds, and what goes by this clock milliseconds.
+            if count % SENDS_PER_CLOCK == 0 {
+                now = clock::now();
+            }
+            self.send_to(id, now);
         }
         most
     }
 
-    fn send_to(&mut self, id: ConnectionId) {
+    fn send_to(&mut self, id: ConnectionId, now: Now) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
-        let now = clock::now();
         let flushed = self.core.flush(id, now, &mut Wire(&socket.stream));
         if flushed.newest_ns != 0 {
             let sent_ns = shm_abi::sys::realtime_ns();

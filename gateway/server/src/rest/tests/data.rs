@@ -7,6 +7,7 @@ use shm_abi::layout::row;
 use shm_abi::record::{PRICE_NONE, Side, TradingStatus, flag};
 
 use super::*;
+use crate::app::RecentTrades;
 
 /// A decimal, written in the plainest way: the integer with a point in it, zeros at the end cut.
 fn decimal(value: u128, decimals: usize) -> String {
@@ -279,8 +280,12 @@ fn trade(seq: u64, code: u8, flags: u8) -> Trade {
     Trade { seq, stamps, price: 123_460_000_000, quantity: 10, code, match_id: 70 + seq, flags }
 }
 
+fn recent(engine: &Engine, trades: Vec<Trade>) -> RecentTrades {
+    RecentTrades { epoch: engine.writer.identity().epoch, trades }
+}
+
 /// Answers the next question of a gateway as a shard would.
-fn answer_trades(gateway: &Gateway, answer: Option<Vec<Trade>>) -> tokio::task::JoinHandle<(String, u32, usize)> {
+fn answer_trades(gateway: &Gateway, answer: Option<RecentTrades>) -> tokio::task::JoinHandle<(String, u32, usize)> {
     let inbox = gateway.inbox.clone();
     tokio::spawn(async move {
         loop {
@@ -305,7 +310,7 @@ async fn trades_come_from_the_shard() {
     engine.writer.market.commit();
     engine.writer.publish_heads();
     let log = vec![trade(0, b'S', 0), trade(1, b'O', flag::NOT_PRINTED), trade(2, b'N', flag::HIDDEN)];
-    let asked = answer_trades(&gateway, Some(log));
+    let asked = answer_trades(&gateway, Some(recent(&engine, log)));
     let reply = gateway.get("/api/v1/trades/XNAS:AAPL?limit=3").await;
     assert_eq!(asked.await.unwrap(), ("lane0".into(), 7, 3));
     assert_eq!(reply.status, 200, "{}", reply.text);
@@ -322,7 +327,7 @@ async fn trades_come_from_the_shard() {
         one(2, null(), null(), true, true),
     ]}});
     assert_eq!(reply.json, want);
-    let asked = answer_trades(&gateway, Some(Vec::new()));
+    let asked = answer_trades(&gateway, Some(recent(&engine, Vec::new())));
     assert_eq!(gateway.get("/api/v1/trades/AAPL").await.json["data"], serde_json::json!({"trades": []}));
     assert_eq!(asked.await.unwrap().2, 50);
 }
@@ -333,9 +338,13 @@ async fn trades_that_cannot_be_told_are_refused() {
     let mut engine = gateway.start("lane0");
     engine.add(7, "AAPL", "XNAS", 5);
     // Numbers that this epoch has not reached: the shard is still in the one before.
-    let asked = answer_trades(&gateway, Some(vec![trade(0, b'S', 0)]));
-    assert_eq!(gateway.get("/api/v1/trades/AAPL").await.outcome(), (503, "busy"));
-    asked.await.unwrap();
+    let ahead = recent(&engine, vec![trade(0, b'S', 0)]);
+    let elsewhere = RecentTrades { epoch: ahead.epoch ^ 1, trades: Vec::new() };
+    for answer in [ahead, elsewhere] {
+        let asked = answer_trades(&gateway, Some(answer));
+        assert_eq!(gateway.get("/api/v1/trades/AAPL").await.outcome(), (503, "busy"));
+        asked.await.unwrap();
+    }
     let asked = answer_trades(&gateway, None);
     assert_eq!(gateway.get("/api/v1/trades/AAPL").await.outcome(), (503, "unavailable"));
     asked.await.unwrap();
