@@ -382,3 +382,70 @@ fn a_late_pong_holds_the_data_back() {
     assert_eq!(stage.seats[seat].client.pings.len(), 1, "and the next pong decides");
     stage.assert_quiet();
 }
+
+/// Trades are not state: behind a late pong they wait, and come one by one when it is there. Only when there is no room
+/// for them any more do they become a gap.
+#[test]
+fn trades_wait_behind_a_late_pong() {
+    for (trades, want) in [(64, [64, 0]), (65, [0, 1])] {
+        let mut stage = stage(wide());
+        let seat = stage.connect(SlowPolicy::Conflate);
+        stage.command(seat, "subscribe", TRADES);
+        stage.drain();
+        stage.pong(seat);
+        stage.wait(200);
+        trade(&mut stage);
+        stage.read(usize::MAX);
+        while stage.turn(usize::MAX).is_some() {}
+        let before = count(&stage, seat, "update");
+        stage.wait(101);
+        for _ in 0..trades {
+            trade(&mut stage);
+            stage.read(usize::MAX);
+            let id = stage.seats[seat].id;
+            assert_eq!(stage.flush(id, usize::MAX).bytes, 0, "nothing until the pong");
+        }
+        stage.pong(seat);
+        while stage.turn(usize::MAX).is_some() {}
+        let got = [count(&stage, seat, "update") - before, count(&stage, seat, "topic_gap+merged")];
+        assert_eq!(got, want, "after {trades}");
+        stage.assert_quiet();
+    }
+}
+
+/// Whoever reads on while a connection that takes bytes has half of what it may is told to flush first.
+#[test]
+fn the_shard_says_when_records_come_faster_than_flushes() {
+    let mut stage = stage(wide());
+    let seat = stage.connect(SlowPolicy::Conflate);
+    stage.command(seat, "subscribe", QUOTES);
+    stage.drain();
+    assert!(!stage.shard.take_pressed());
+    quotes(&mut stage, 31);
+    stage.read(usize::MAX);
+    assert!(!stage.shard.take_pressed(), "not yet half");
+    quotes(&mut stage, 1);
+    stage.read(usize::MAX);
+    assert_eq!((stage.shard.dirty_len(), stage.shard.take_pressed(), stage.shard.take_pressed()), (1, true, false));
+    // A kernel that takes nothing cannot be helped by a flush.
+    let id = stage.seats[seat].id;
+    assert_eq!(stage.flush(id, 0).flush, Flush::Blocked);
+    quotes(&mut stage, 5);
+    stage.read(usize::MAX);
+    assert!(!stage.shard.take_pressed());
+    stage.assert_quiet();
+}
+
+/// A client that came before the engine has nothing subscribed, and is told that there is a lane now.
+#[test]
+fn everybody_is_told_of_a_lane() {
+    let mut stage = stage(wide());
+    let seat = stage.connect(SlowPolicy::Conflate);
+    stage.drain();
+    for state in [LaneState::Silent, LaneState::Silent, LaneState::Live] {
+        stage.shard.lane_state(stage.lane, state, stage.now);
+        stage.drain();
+    }
+    let told: Vec<Value> = others(&stage, seat, "lane").iter().map(|frame| frame["lane"][4].clone()).collect();
+    assert_eq!(told, ["silent", "live"]);
+}
