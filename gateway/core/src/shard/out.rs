@@ -129,31 +129,38 @@ impl Out {
         encoded
     }
 
-    /// Gives a live subscription a reference; when it cannot take one, its connection has fallen behind.
+    /// Gives a live subscription a reference; when there is no room for one, its connection has fallen behind. What newer
+    /// state replaces is merged first; trades only when they alone fill the outbox.
     fn offer(&mut self, world: &World, index: u32, subscription: u16, encoded: Encoded, seq: u64) {
-        let Some(connection) = self.connections.at(index) else { return };
-        let bound = world.limits.pending_frames as usize;
-        let kept = match encoded {
-            Encoded::Silence => {
-                connection.subscriptions[usize::from(subscription)].sent = seq;
-                true
-            }
-            Encoded::Frame(number) => {
-                let reference = Reference { number: number as u32, seq: seq as u32, subscription };
-                let kept = connection.outbox.push(reference, bound);
-                let takes = !connection.blocked && !connection.clock.holds();
-                self.pressed |= takes && 2 * connection.outbox.pending_len() >= bound;
-                kept
-            }
-            _ => false,
+        let reference = match encoded {
+            Encoded::Frame(number) => Some(Reference { number: number as u32, seq: seq as u32, subscription }),
+            _ => None,
         };
-        if !kept && self.fall_behind(world, index) {
+        if encoded == Encoded::Silence {
+            let Some(connection) = self.connections.at(index) else { return };
+            connection.subscriptions[usize::from(subscription)].sent = seq;
+        } else if !self.refer(world, index, reference) && self.become_late(world, index) {
             let connection = self.connections.at(index).expect("it has just fallen behind");
-            connection.merge(subscription, seq);
+            let topic = connection.subscriptions[usize::from(subscription)].topic;
+            let is_state = world.topics[topic].channel.is_state();
+            if is_state || !self.refer(world, index, reference) && self.fall_behind(world, index) {
+                let connection = self.connections.at(index).expect("it has just fallen behind");
+                connection.merge(subscription, seq);
+            }
         }
         if self.connections.at(index).is_some_and(|connection| connection.lacks_something()) {
             self.connections.enqueue(index);
         }
+    }
+
+    /// Puts a reference into a connection's outbox, if there is one and room for it.
+    fn refer(&mut self, world: &World, index: u32, reference: Option<Reference>) -> bool {
+        let (Some(connection), Some(reference)) = (self.connections.at(index), reference) else { return false };
+        let bound = world.limits.pending_frames as usize;
+        let kept = connection.outbox.push(reference, bound);
+        let takes = !connection.blocked && !connection.clock.holds();
+        self.pressed |= takes && 2 * connection.outbox.pending_len() >= bound;
+        kept
     }
 
     /// Merges what a connection refers to, or closes it, by its policy. `false`: it is closed.
@@ -166,7 +173,8 @@ impl Out {
         )
     }
 
-    /// A pong is late: what a connection refers to is merged where newer state replaces it. `false`: it is closed.
+    /// A pong is late, or the outbox is full: what a connection refers to is merged where newer state replaces it, or it is
+    /// closed, by its policy. `false`: it is closed.
     pub(super) fn become_late(&mut self, world: &World, index: u32) -> bool {
         let keeps = |topic: u32| !world.topics[topic].channel.is_state();
         self.connections.fall_behind(index, keeps, |topic, seq| widen(world.topics[topic].seq, seq), &mut self.stats)
