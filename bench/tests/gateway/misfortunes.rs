@@ -25,7 +25,7 @@ struct Input {
 fn inputs(dir: &Dir) -> Vec<Input> {
     FILES
         .iter()
-        .filter_map(|(name, _, messages)| {
+        .filter_map(|(name, messages)| {
             let path = data(name)?;
             Some(Input { path: unpacked(dir, &path), messages: *messages })
         })
