@@ -3,7 +3,8 @@
 use std::fmt;
 
 use market::book::{Book, BookLimits, Side};
-use market::nasdaq::{BATCH, BareBook, DenseIds, MessageAt, Nasdaq, NasdaqConfig, Stamps};
+use market::itch::{BareBook, Itch, ItchConfig};
+use market::{BATCH, DenseIds, MessageAt, Stamps};
 use shm_abi::layout::{Plan, depth_bytes};
 use shm_abi::segment::LaneWriter;
 use shm_abi::sys::{prefetch, realtime_ns};
@@ -123,8 +124,8 @@ pub fn bare(day: &Day<'_>, packet: usize, ticks_per_ns: f64) -> Result<BookRun> 
 pub fn published(day: &Day<'_>, packet: usize, ticks_per_ns: f64) -> Result<BookRun> {
     let mut lane = LaneWriter::anonymous(&plan(day.symbols, RING_SLOTS))?;
     lane.prefault();
-    let mut nasdaq = Nasdaq::new(NasdaqConfig::default(), DenseIds::default())
-        .map_err(|error| BenchError::Market(error.to_string()))?;
+    let mut nasdaq =
+        Itch::new(ItchConfig::default(), DenseIds::default()).map_err(|error| BenchError::Market(error.to_string()))?;
     let started = sys::ticks();
     let messages = packets(day.bytes, packet, |bytes, batch| {
         // One clock reading per packet, as in the engine.

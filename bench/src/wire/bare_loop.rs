@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
-use market::nasdaq::{DenseIds, MessageAt, Nasdaq, NasdaqConfig, Stamps};
+use market::itch::{Itch, ItchConfig};
+use market::{DenseIds, MessageAt, Stamps};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter};
 use shm_abi::sys::{monotonic_ns, realtime_ns};
 use wire::Nanos;
@@ -53,7 +54,7 @@ struct Loop {
     stream: TcpStream,
     writer: LaneWriter,
     client: Client,
-    nasdaq: Nasdaq<DenseIds>,
+    nasdaq: Itch<DenseIds>,
     buffer: Vec<u8>,
     /// Bytes received and not yet consumed.
     filled: usize,
@@ -62,7 +63,7 @@ struct Loop {
 impl Loop {
     fn new(stream: TcpStream, writer: LaneWriter) -> Result<Loop> {
         let config = ClientConfig::new("demo", "demo", "", 1, ClientTimers::default()).expect("a legal login");
-        let nasdaq = Nasdaq::new(NasdaqConfig::default(), DenseIds::default());
+        let nasdaq = Itch::new(ItchConfig::default(), DenseIds::default());
         let nasdaq = nasdaq.map_err(|error| BenchError::Market(error.to_string()))?;
         let client = Client::new(config, Nanos(monotonic_ns()));
         Ok(Loop { stream, writer, client, nasdaq, buffer: vec![0; 2 * PACKET_MAX_BYTES], filled: 0 })

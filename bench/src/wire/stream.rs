@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use market::book::BookLimits;
-use market::nasdaq::{BareBook, DenseIds, MessageAt, Nasdaq, NasdaqConfig, Stamps};
+use market::itch::{BareBook, Itch, ItchConfig};
+use market::{DenseIds, MessageAt, Stamps};
 use shm_abi::segment::LaneWriter;
 use shm_abi::sys::realtime_ns;
 use wire::itch50::{AddOrder, OrderDelete, StockDirectory, SystemEvent, TradingAction};
@@ -145,8 +146,8 @@ pub fn book_ns(timed: u64, ticks_per_ns: f64) -> Result<f64> {
 pub fn publish_ns(timed: u64, ticks_per_ns: f64) -> Result<f64> {
     let mut lane = LaneWriter::anonymous(&plan(1, super::engine::SLOTS))?;
     lane.prefault();
-    let mut nasdaq = Nasdaq::new(NasdaqConfig::default(), DenseIds::default())
-        .map_err(|error| BenchError::Market(error.to_string()))?;
+    let mut nasdaq =
+        Itch::new(ItchConfig::default(), DenseIds::default()).map_err(|error| BenchError::Market(error.to_string()))?;
     Ok(timed_apply(timed, ticks_per_ns, |bytes, message| {
         let now = realtime_ns();
         nasdaq.apply(bytes, message, Stamps { ts_recv: now, ts_publish: now, flags: 0 }, &mut lane);

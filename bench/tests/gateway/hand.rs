@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use market::book::BookLimits;
-use market::nasdaq::{DenseIds, MessageAt, Nasdaq, NasdaqConfig, Stamps};
+use market::itch::{Itch, ItchConfig};
+use market::{DenseIds, MessageAt, Stamps};
 use shm_abi::board::RowImage;
 use shm_abi::layout::{Plan, State};
 use shm_abi::record::{Record, kind};
@@ -28,7 +29,7 @@ impl Seen {
 }
 
 pub struct Hand {
-    nasdaq: Nasdaq<DenseIds>,
+    nasdaq: Itch<DenseIds>,
     pub lane: LaneWriter,
     pub segment: Segment,
     strategy: RingReader<MappedRing>,
@@ -49,8 +50,8 @@ impl Hand {
         };
         let mut lane = lock.create(&plan, Identity::random(0).unwrap()).unwrap();
         let limits = BookLimits { max_orders: 1 << 16, max_levels: 1 << 15, instruments: 1 << 16 };
-        let config = NasdaqConfig { midnight_ns: 1_580_360_400_000_000_000, limits, ..NasdaqConfig::default() };
-        let nasdaq = Nasdaq::new(config, DenseIds::default()).unwrap();
+        let config = ItchConfig { midnight_ns: 1_580_360_400_000_000_000, limits, ..ItchConfig::default() };
+        let nasdaq = Itch::new(config, DenseIds::default()).unwrap();
         let segment = lane.reader();
         let strategy = segment.read_from(RingName::Market, 0, Rejoin::Oldest);
         lane.set_state(State::Live);

@@ -1,7 +1,8 @@
 //! From venue messages to records: books, windows, trades, statuses. Pure: bytes and stamps go in, records come out.
 //!
 //! * [`book`]: the true price-time book of every instrument, written once for all dialects.
-//! * [`nasdaq`]: Nasdaq TotalView-ITCH 5.0 onto the bus; the one place where both vocabularies meet.
+//! * [`itch`]: the ITCH dialects onto the bus; the one place where both vocabularies meet.
+//! * [`Normaliser`]: whichever of them a feed speaks, behind one set of methods.
 //!
 //! Nothing here owns a socket, a clock, a thread or a lock. After warm-up nothing here allocates, logs or makes a system
 //! call per event.
@@ -10,4 +11,10 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
-pub mod nasdaq;
+mod feed;
+pub mod itch;
+mod normaliser;
+mod publish;
+
+pub use feed::{BATCH, DenseIds, DepthPlan, IdError, InstrumentIds, MARK_INTERVAL, MessageAt, Resume, Stamps};
+pub use normaliser::Normaliser;

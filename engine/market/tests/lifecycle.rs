@@ -5,7 +5,8 @@ mod common;
 use common::flow::{self, action, add, add_mpid, cross, directory, opening, system, trade};
 use common::{Bus, SCALE, config, stamps};
 use market::book::BookLimits;
-use market::nasdaq::{ConfigError, DenseIds, DepthPlan, MARK_INTERVAL, MessageAt, Nasdaq, NasdaqConfig};
+use market::itch::{ConfigError, Itch, ItchConfig};
+use market::{DenseIds, DepthPlan, MARK_INTERVAL, MessageAt};
 use shm_abi::board::Quality;
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
@@ -207,7 +208,7 @@ fn announcements_that_contradict_the_session_are_refused() {
 #[test]
 fn full_tables_refuse_and_say_so() {
     let limits = BookLimits { max_orders: 8, max_levels: 64, instruments: 4 };
-    let mut bus = Bus::with(NasdaqConfig { limits, ..config() });
+    let mut bus = Bus::with(ItchConfig { limits, ..config() });
     bus.apply(&opening());
     for reference in 1..=10 {
         bus.apply(&[add_mpid(1, reference, b'B', 5, 1_000_000)]);
@@ -217,7 +218,7 @@ fn full_tables_refuse_and_say_so() {
     bus.apply(&[directory(4, b"DDD     ")]);
     assert_eq!(bus.counter(LaneCounter::TableFull), 3);
     let limits = BookLimits { max_orders: 1000, max_levels: 64, instruments: 4 };
-    let mut bus = Bus::with(NasdaqConfig { limits, ..config() });
+    let mut bus = Bus::with(ItchConfig { limits, ..config() });
     bus.apply(&opening());
     for reference in 1..=200 {
         bus.apply(&[add(1, reference, b'B', 5, 1_000_000 + reference as u32)]);
@@ -276,19 +277,19 @@ fn a_place_outside_the_buffer_is_a_truncated_message() {
 #[test]
 fn settings_out_of_range_are_named() {
     let limits = |max_orders, max_levels, instruments| BookLimits { max_orders, max_levels, instruments };
-    let table: &[(NasdaqConfig, &str)] = &[
-        (NasdaqConfig { limits: limits(0, 64, 1), ..config() }, "limits.max_orders = 0: expected 1 to 1073741824"),
-        (NasdaqConfig { limits: limits(1, 63, 1), ..config() }, "limits.max_levels = 63: expected 64 to 1073741824"),
-        (NasdaqConfig { limits: limits(1, 64, 0), ..config() }, "limits.instruments = 0: expected 1 to 16777216"),
-        (NasdaqConfig { venue: "NINELETTR".into(), ..config() }, "venue = \"NINELETTR\": expected 1 to 8 letters"),
-        (NasdaqConfig { midnight_ns: 1 << 63, ..config() }, "midnight_ns = 9223372036854775808: expected"),
+    let table: &[(ItchConfig, &str)] = &[
+        (ItchConfig { limits: limits(0, 64, 1), ..config() }, "limits.max_orders = 0: expected 1 to 1073741824"),
+        (ItchConfig { limits: limits(1, 63, 1), ..config() }, "limits.max_levels = 63: expected 64 to 1073741824"),
+        (ItchConfig { limits: limits(1, 64, 0), ..config() }, "limits.instruments = 0: expected 1 to 16777216"),
+        (ItchConfig { venue: "NINELETTR".into(), ..config() }, "venue = \"NINELETTR\": expected 1 to 8 letters"),
+        (ItchConfig { midnight_ns: 1 << 63, ..config() }, "midnight_ns = 9223372036854775808: expected"),
         (
-            NasdaqConfig { depth: DepthPlan { default_class: 7, ..DepthPlan::default() }, ..config() },
+            ItchConfig { depth: DepthPlan { default_class: 7, ..DepthPlan::default() }, ..config() },
             "depth.default_class = 7: expected one of 0, 5, 10, 20, 50, 200",
         ),
     ];
     for (config, want) in table {
-        let error: ConfigError = Nasdaq::new(config.clone(), DenseIds::default()).expect_err(want);
+        let error: ConfigError = Itch::new(config.clone(), DenseIds::default()).expect_err(want);
         assert!(error.to_string().starts_with(want), "{error}");
     }
 }

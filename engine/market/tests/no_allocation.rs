@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use common::flow::flow;
 use common::{Bus, stamps};
-use market::nasdaq::MessageAt;
+use market::MessageAt;
 
 thread_local! {
     /// Allocations of this thread; other threads are the test harness's own.

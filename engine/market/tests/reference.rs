@@ -7,7 +7,7 @@ use std::io::Read;
 
 use common::{Bus, SCALE, config};
 use market::book::BookLimits;
-use market::nasdaq::NasdaqConfig;
+use market::itch::ItchConfig;
 use serde_json::Value;
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
@@ -38,7 +38,7 @@ fn check(file: &str, reference: &str) {
     let (Some(bytes), Some(json)) = (unpacked(file), common::data(reference)) else { return };
     let want: Value = serde_json::from_slice(&json).expect("JSON");
     let limits = BookLimits { max_orders: 1 << 15, max_levels: 1 << 14, instruments: 1 << 16 };
-    let mut bus = Bus::with(NasdaqConfig { limits, crossed_check: false, ..config() });
+    let mut bus = Bus::with(ItchConfig { limits, crossed_check: false, ..config() });
     let mut by_type: BTreeMap<String, u64> = BTreeMap::new();
     let (mut max_live, mut quotes) = (0, 0u64);
     let mut executed: BTreeMap<(u32, char), u64> = BTreeMap::new();

@@ -4,7 +4,7 @@ mod common;
 
 use common::flow::flow;
 use common::{Bus, Got};
-use market::nasdaq::Resume;
+use market::Resume;
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
 use shm_abi::record::Side;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use market::nasdaq::{MessageAt, Stamps};
+use market::{MessageAt, Stamps};
 use shm_abi::counters::{FeedCounter, LaneCounter};
 use shm_abi::layout::{FeedState, State};
 use shm_abi::record::{flag, gap_reason};
@@ -28,7 +28,7 @@ use crate::sys::{self, Received};
 
 /// Messages handed to the book at a time: enough for its look-ahead (performance.md 9), few enough to stay in the
 /// first-level cache.
-const BATCH: usize = market::nasdaq::BATCH;
+const BATCH: usize = market::BATCH;
 /// Longest sleep of a reactor that waits for its socket or for a delay: how late it can notice a stop.
 const STOP_LATENCY_NS: u64 = 50_000_000;
 /// Bytes waiting to be sent: a login and a few heartbeats. A server that takes less is dead.

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use market::nasdaq::{IdError, InstrumentIds};
+use market::{IdError, InstrumentIds};
 
 /// Name of the file in the state directory.
 const FILE_NAME: &str = "instruments.tsv";

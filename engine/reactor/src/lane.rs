@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use market::book::BookLimits;
-use market::nasdaq::{DepthPlan, Nasdaq, NasdaqConfig, Resume};
+use market::itch::{Itch, ItchConfig};
+use market::{DepthPlan, Normaliser, Resume};
 use shm_abi::board::Quality;
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::{FeedState, HEARTBEAT_INTERVAL_NS, State};
@@ -30,7 +31,7 @@ pub(crate) enum LaneError {
     #[error(transparent)]
     Segment(#[from] SegmentError),
     #[error("lane {lane}: {source}")]
-    Market { lane: String, source: market::nasdaq::ConfigError },
+    Market { lane: String, source: market::itch::ConfigError },
     #[error(
         "lane {lane}: its wake socket {path} cannot be made: {source}; remove what stands there, or choose another runtime_dir"
     )]
@@ -49,7 +50,7 @@ pub(crate) enum LaneError {
 pub(crate) struct Lane {
     pub(crate) writer: LaneWriter,
     pub(crate) feed: FeedWriter,
-    pub(crate) nasdaq: Nasdaq<IdStore>,
+    pub(crate) nasdaq: Normaliser<IdStore>,
     pub(crate) sleepers: SleeperFlag,
     /// What the predecessor left, until the first login has said whether its session still runs.
     pub(crate) predecessor: Option<Predecessor>,
@@ -82,7 +83,7 @@ impl Lane {
         let sleepers = SleeperFlag::create().map_err(system)?;
         let wake_socket = engine.runtime_dir.join(wake_socket(lane));
         open_wake_door(&wake_socket, lane, sleepers.file().try_clone().map_err(system)?)?;
-        let config = NasdaqConfig {
+        let config = ItchConfig {
             venue: plan.feed.venue.clone(),
             midnight_ns: plan.feed.calendar.midnight_ns(realtime_ns()),
             limits: BookLimits {
@@ -91,9 +92,9 @@ impl Lane {
                 instruments: plan.plan.instruments,
             },
             depth: DepthPlan { default_class: plan.config.depth, by_symbol: plan.config.depth_by_symbol.clone() },
-            crossed_check: true,
+            ..ItchConfig::default()
         };
-        let nasdaq = Nasdaq::new(config, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?;
+        let nasdaq = Itch::new(config, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?.into();
         writer.counters.set(LaneCounter::OrderLimit, plan.config.max_orders as u64);
         let market_sequence = predecessor.map_or(0, |found| found.market.venue_sequence);
         Ok(Lane { writer, feed, nasdaq, sleepers, predecessor, market_sequence, wake_socket, _lock: lock })

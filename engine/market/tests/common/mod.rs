@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 
 use market::book::BookLimits;
-use market::nasdaq::{DenseIds, DepthPlan, MessageAt, Nasdaq, NasdaqConfig, Stamps};
+use market::itch::{Itch, ItchConfig};
+use market::{DenseIds, DepthPlan, MessageAt, Stamps};
 use shm_abi::board::RowImage;
 use shm_abi::layout::Plan;
 use shm_abi::record::{AnomalyCode, Body, Head, PRICE_NONE, Record, Side, kind};
@@ -39,19 +40,19 @@ pub(crate) fn plan() -> Plan {
 }
 
 /// Small tables; classes 5, 10 and 0 for the flows' three symbols.
-pub(crate) fn config() -> NasdaqConfig {
+pub(crate) fn config() -> ItchConfig {
     let by_symbol = HashMap::from([("AAA".to_string(), 5), ("CCC".to_string(), 0)]);
-    NasdaqConfig {
+    ItchConfig {
         midnight_ns: 1_000_000_000_000_000_000,
         limits: BookLimits { max_orders: 1 << 15, max_levels: 1 << 14, instruments: 1 << 16 },
         depth: DepthPlan { default_class: 10, by_symbol },
-        ..NasdaqConfig::default()
+        ..ItchConfig::default()
     }
 }
 
 /// Feed, lane and both ring readers.
 pub(crate) struct Bus {
-    pub(crate) feed: Nasdaq<DenseIds>,
+    pub(crate) feed: Itch<DenseIds>,
     pub(crate) lane: LaneWriter,
     pub(crate) segment: Segment,
     orders: RingReader<MappedRing>,
@@ -64,13 +65,13 @@ impl Bus {
         Bus::with(config())
     }
 
-    pub(crate) fn with(config: NasdaqConfig) -> Bus {
+    pub(crate) fn with(config: ItchConfig) -> Bus {
         let lane = LaneWriter::anonymous(&plan()).expect("a lane");
         let segment = lane.reader();
         let reader = |name| segment.read_from(name, 0, Rejoin::Oldest);
         let (orders, market) = (reader(RingName::Orders), reader(RingName::Market));
         Bus {
-            feed: Nasdaq::new(config, DenseIds::default()).expect("a valid config"),
+            feed: Itch::new(config, DenseIds::default()).expect("a valid config"),
             lane,
             segment,
             orders,

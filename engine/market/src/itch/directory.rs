@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use shm_abi::directory::{Instrument, InstrumentKind, Text};
-use shm_abi::record::{AnomalyCode, kind};
+use shm_abi::record::{AnomalyCode, flag, kind};
 use shm_abi::segment::LaneWriter;
 use wire::itch50::StockDirectory;
 use zerocopy::IntoBytes;
 
-use super::out::{Event, NO_SIDE};
 use super::status::set_status;
 use super::{Facts, Fate, Feed, InstrumentIds, quality_of};
+use crate::publish::{Event, NO_SIDE};
 
 /// A symbol that has a row, and where it trades today.
 #[derive(Debug, Clone, Copy)]
@@ -68,13 +68,19 @@ impl<I: InstrumentIds> Feed<I> {
             }
         };
         let facts = &mut self.facts[locate as usize];
-        if !facts.is_known() {
+        let new = !facts.is_known();
+        if new {
             let Symbol { row, instrument_id, class, .. } = symbol;
-            *facts = Facts { row, instrument_id, class, ..Facts::UNKNOWN };
+            let bits = if self.imaging { flag::SUSPECT } else { 0 };
+            *facts = Facts { row, instrument_id, class, bits, ..Facts::UNKNOWN };
         }
-        event.about(facts);
+        facts.name(&mut event);
         let facts = *facts;
         let mut io = self.begin(&event, lane);
+        if new && self.imaging {
+            // A reader may have a book of it from the epoch before.
+            io.out.both(event.record(kind::CLEAR, NO_SIDE, 0, [0; 3]));
+        }
         let body = [facts.row.into(), facts.class.into(), locate.into()];
         io.out.market.put(event.record(kind::INSTRUMENT, NO_SIDE, 0, body));
         let mut row = io.board.update(facts.row as usize);

@@ -1,13 +1,14 @@
 //! What happens to a feed as a whole: restarts, gaps, new sessions, better and worse times.
 
-use shm_abi::board::{Level, Quality, RowUpdate};
+use shm_abi::board::{Quality, RowUpdate};
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
 use shm_abi::record::{PRICE_NONE, Restart, flag, kind, restart_body, restart_reason};
 use shm_abi::segment::LaneWriter;
 
-use super::out::{Event, NO_SIDE};
-use super::{Facts, InstrumentIds, Io, Known, Nasdaq, Resume, SIDES, Stamps, quality_of};
+use super::image::clear_book_of_row;
+use super::{Facts, InstrumentIds, Itch, Resume, Stamps, quality_of};
+use crate::publish::{Event, Io, Known, NO_SIDE};
 
 /// Words of a row that begin anew with a session, and their first values. The previous close is the close.
 const DAY_WORDS: [(usize, u64); 12] = [
@@ -33,14 +34,11 @@ fn clear_row(row: &mut RowUpdate<'_>) {
     for (word, value) in DAY_WORDS {
         row.set(word, value);
     }
-    for side in SIDES {
-        row.set_quote(side, Level { price: PRICE_NONE, quantity: 0, orders: 0 });
-    }
-    row.clear_depth();
+    clear_book_of_row(row);
     row.set_status(shm_abi::record::TradingStatus::Unknown, 0);
 }
 
-impl<I: InstrumentIds> Nasdaq<I> {
+impl<I: InstrumentIds> Itch<I> {
     /// Says what the epoch before has published, before the messages of this session are applied again from the first.
     pub fn resume(&mut self, resume: Resume) {
         self.feed.resume = resume;
@@ -66,24 +64,20 @@ impl<I: InstrumentIds> Nasdaq<I> {
         self.feed.config.midnight_ns = midnight_ns.min(u64::MAX >> 1);
     }
 
-    /// Declares the venue's messages `first` to `last` missing. Every book announced so far is suspect until the next
-    /// session. `reason`: see [`shm_abi::record::gap_reason`].
+    /// Declares the venue's messages `first` to `last` missing. Every book announced so far is suspect until the venue
+    /// clears it, the next session, or a snapshot. `reason`: see [`shm_abi::record::gap_reason`].
     pub fn gap(&mut self, first: u64, last: u64, reason: u64, stamps: Stamps, lane: &mut LaneWriter) {
         let feed = &mut self.feed;
         feed.sequence = feed.sequence.max(last);
         let event = Event::bare(last, stamps.ts_recv, stamps.ts_publish, stamps.flags);
         let mut io = feed.begin(&event, lane);
         io.out.both(event.record(kind::GAP, NO_SIDE, 0, [first, last, reason]));
-        io.out.orders.close();
-        let market_n = io.out.market.close();
-        for facts in feed.facts.iter_mut().filter(|facts| facts.is_known()) {
+        let (quality, rebuilding) = (feed.quality, io.out.is_rebuilding());
+        feed.tell_all(&event, &mut io, |facts, row| {
             facts.bits |= flag::SUSPECT;
-            let mut row = io.board.update(facts.row as usize);
-            row.set_quality(quality_of(facts, feed.quality));
-            event.stamp_row(&mut row, market_n);
-        }
-        io.out.commit();
-        if !io.out.is_rebuilding() {
+            row.set_quality(quality_of(facts, quality));
+        });
+        if !rebuilding {
             lane.counters.add(LaneCounter::Gaps, 1);
             lane.counters.add(LaneCounter::GapMessages, last.saturating_sub(first).saturating_add(1));
         }
@@ -97,6 +91,7 @@ impl<I: InstrumentIds> Nasdaq<I> {
         let venue_sequence = std::mem::take(&mut feed.sequence);
         feed.resume = Resume::default();
         feed.phase = 0;
+        feed.imaging = false;
         let event = Event::bare(0, stamps.ts_recv, stamps.ts_publish, stamps.flags);
         let restart = |old_end| Restart {
             old_epoch: lane.identity().epoch,

@@ -2,10 +2,10 @@
 
 use wire::itch50::{Op, OpKind, decode_op, decode_op_at};
 
-use super::{BATCH, MessageAt};
 use crate::book::{Book, BookLimits, LimitError, NewOrder, OrderFacts, Side};
+use crate::feed::{BATCH, MessageAt};
 
-/// A book that ITCH messages are applied to, by the same look-ahead as [`super::Nasdaq`].
+/// A book that ITCH messages are applied to, by the same look-ahead as [`super::Itch`].
 #[derive(Debug)]
 pub struct BareBook {
     book: Book,

@@ -6,10 +6,11 @@ use shm_abi::layout::row;
 use shm_abi::record::{AnomalyCode, PRICE_NONE, Side, flag, kind};
 use wire::itch50::Op;
 
-use super::out::{Event, NO_SIDE, Out, Outbox, price};
+use super::price;
 use super::trades::{Print, print};
 use super::{CROSSED, Fate, Feed, InstrumentIds, Io, TRADING, declare, suspect};
 use crate::book::{AddError, Book, LevelChange, LevelEvent, NewOrder, OrderFacts, PriceLevel, Taken};
+use crate::publish::{Event, NO_SIDE, Out, Outbox};
 
 /// Highest price of the wire, 200,000.0000.
 pub(super) const PRICE_MAX: u32 = 2_000_000_000;
@@ -48,7 +49,7 @@ impl<I: InstrumentIds> Feed<I> {
         if !facts.is_known() {
             return self.reject(AnomalyCode::UnknownInstrument, op.locate.into(), op.reference, None, &event, io);
         }
-        event.about(facts);
+        facts.name(&mut event);
         let Some(side) = Side::from_code(op.side) else {
             return self.reject(AnomalyCode::BadField, op.reference, op.side.into(), Some(op.locate), &event, io);
         };
@@ -89,13 +90,13 @@ impl<I: InstrumentIds> Feed<I> {
             None => self.book.remove(slot),
             Some(0) => {
                 let instrument = self.book.order(slot).instrument;
-                event.about(&self.facts[instrument as usize]);
+                self.facts[instrument as usize].name(&mut event);
                 return self.reject(AnomalyCode::BadField, op.reference, 0, Some(instrument as u16), &event, io);
             }
             Some(quantity) => self.book.take(slot, quantity),
         };
         let Taken { order, quantity: took, overfill, change } = taken;
-        event.about(&self.facts[order.instrument as usize]);
+        self.facts[order.instrument as usize].name(&mut event);
         io.out.orders.put(order_record(&event, kind::CANCEL, order.side, op.reference, order.price, took));
         if overfill {
             self.show_overfill(op, &change, &event, io);
@@ -142,12 +143,12 @@ impl<I: InstrumentIds> Feed<I> {
         };
         if op.quantity == 0 {
             let instrument = self.book.order(slot).instrument;
-            event.about(&self.facts[instrument as usize]);
+            self.facts[instrument as usize].name(&mut event);
             return self.reject(AnomalyCode::BadField, op.reference, 0, Some(instrument as u16), &event, io);
         }
         let taken = self.book.take(slot, op.quantity);
         let Taken { order, quantity: took, overfill, change } = taken;
-        event.about(&self.facts[order.instrument as usize]);
+        self.facts[order.instrument as usize].name(&mut event);
         let printed = at.is_none() || op.printable;
         let flags = if printed { 0 } else { flag::NOT_PRINTED };
         let trade = Print { price: at.unwrap_or(order.price), quantity: op.quantity.into(), match_id: op.match_number };
@@ -183,7 +184,7 @@ impl<I: InstrumentIds> Feed<I> {
         let before = self.book.best(instrument, side);
         let taken = self.book.remove(slot);
         let Taken { order, quantity: took, change, .. } = taken;
-        event.about(&self.facts[order.instrument as usize]);
+        self.facts[order.instrument as usize].name(&mut event);
         let Io { out, board, counters } = io;
         let class = self.class(&change);
         out.orders.put(order_record(&event, kind::CANCEL, side, op.reference, order.price, took));
@@ -269,7 +270,7 @@ impl<I: InstrumentIds> Feed<I> {
     fn unknown_order(&mut self, op: &Op, mut event: Event, io: &mut Io<'_>) -> Fate {
         let facts = &self.facts[op.locate as usize];
         if facts.is_known() {
-            event.about(facts);
+            facts.name(&mut event);
         }
         self.reject(AnomalyCode::UnknownOrder, op.reference, 0, Some(op.locate), &event, io)
     }
@@ -279,7 +280,7 @@ impl<I: InstrumentIds> Feed<I> {
     fn unknown_execution(&mut self, op: &Op, mut event: Event, at: Option<u32>, io: &mut Io<'_>) -> Fate {
         let facts = self.facts[op.locate as usize];
         if facts.is_known() {
-            event.about(&facts);
+            facts.name(&mut event);
             let mut row = io.board.update(facts.row as usize);
             let quantity = u64::from(op.quantity);
             match at {

@@ -1,4 +1,4 @@
-//! Nasdaq TotalView-ITCH 5.0 onto the bus: the one place where the venue's vocabulary and ours meet.
+//! ITCH onto the bus: the one place where the venue's vocabulary and ours meet.
 //!
 //! Per venue event the records go into the rings unseen, the board row is written, naming the number of the event's last
 //! market record, and only then both rings show the event: who sees a record finds the row at least as new
@@ -32,64 +32,30 @@
 mod bare;
 mod config;
 mod directory;
+mod image;
 mod lifecycle;
 mod orders;
-mod out;
 mod status;
 mod trades;
 
 pub use bare::BareBook;
-pub use config::{ConfigError, DenseIds, DepthPlan, IdError, InstrumentIds, NasdaqConfig};
+pub use config::{ConfigError, FeedRole, ItchConfig};
 
-use shm_abi::board::{BoardWriter, Quality, RowUpdate};
+use shm_abi::board::{Quality, RowUpdate};
 use shm_abi::counters::{CounterWriter, LaneCounter};
-use shm_abi::record::{AnomalyCode, Side, flag, kind, split_words};
+use shm_abi::record::{AnomalyCode, Price, Side, flag, kind, split_words};
 use shm_abi::segment::LaneWriter;
 use shm_abi::slot::SLOT_WORDS;
 use shm_abi::sys::prefetch;
 use wire::itch50::{Op, OpKind};
 
 use crate::book::Book;
+use crate::feed::{BATCH, InstrumentIds, MARK_INTERVAL, MessageAt, Resume, Stamps};
+use crate::publish::{Event, Io, Known, Out, anomaly_of};
 use directory::Symbols;
-use out::{Event, Out, Outbox, anomaly_of};
 
-/// Most messages of one batch: their lines are asked for together.
-pub const BATCH: usize = 32;
-/// A mark record with the full venue sequence stands at every multiple of this.
-pub const MARK_INTERVAL: u64 = 1 << 20;
 /// Stock locates: the wire has two bytes for them.
 const LOCATES: usize = 1 << 16;
-
-/// Place of one message in a buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MessageAt {
-    /// The venue's sequence, from 1 in each session.
-    pub sequence: u64,
-    /// Offset of its first byte, the type.
-    pub at: u32,
-    /// Its bytes.
-    pub len: u32,
-}
-
-/// When a batch was received and is published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stamps {
-    /// Socket time, ns since the UNIX epoch.
-    pub ts_recv: u64,
-    /// Ring time, ns since the UNIX epoch: one reading per batch.
-    pub ts_publish: u64,
-    /// [`RECV_USER`](flag::RECV_USER) and [`RECV_COALESCED`](flag::RECV_COALESCED), as they apply.
-    pub flags: u8,
-}
-
-/// Where publishing resumes after a restart of the engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Resume {
-    /// Events up to this venue sequence stand in the orders ring of the epoch before.
-    pub orders_after: u64,
-    /// Events up to this venue sequence stand in the market ring of the epoch before.
-    pub market_after: u64,
-}
 
 /// What is kept of a stock locate on the hot path: a quarter of a cache line.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +85,21 @@ impl Facts {
     fn is_known(&self) -> bool {
         self.row != NO_ROW
     }
+
+    /// Makes `event` one about this instrument.
+    #[inline(always)]
+    fn name(&self, event: &mut Event) {
+        event.about(self.instrument_id, self.bits);
+    }
+}
+
+/// 1e-9 units in one raw price unit of 1e-4.
+const PRICE_SCALE: i64 = 100_000;
+
+/// A raw price of the wire, four decimals, on the bus.
+#[inline(always)]
+fn price(raw: u32) -> Price {
+    i64::from(raw) * PRICE_SCALE
 }
 
 /// Whether a message was applied.
@@ -138,9 +119,9 @@ struct Tally {
     trades: u64,
 }
 
-/// One Nasdaq feed: messages in, records, board rows and directory entries out.
+/// One ITCH feed: messages in, records, board rows and directory entries out.
 #[derive(Debug)]
-pub struct Nasdaq<I> {
+pub struct Itch<I> {
     ops: Box<[Op; BATCH]>,
     feed: Feed<I>,
 }
@@ -152,7 +133,7 @@ struct Feed<I> {
     facts: Box<[Facts]>,
     symbols: Symbols,
     ids: I,
-    config: NasdaqConfig,
+    config: ItchConfig,
     resume: Resume,
     /// Venue sequence of the last message applied or declared missing.
     sequence: u64,
@@ -160,18 +141,20 @@ struct Feed<I> {
     /// Letter of the last system event; 0: none yet.
     phase: u8,
     quality: Quality,
+    /// What is applied belongs to an image of the books.
+    imaging: bool,
     tally: Tally,
 }
 
-impl<I: InstrumentIds> Nasdaq<I> {
-    /// Most messages of one [`Nasdaq::apply`].
+impl<I: InstrumentIds> Itch<I> {
+    /// Most messages of one [`Itch::apply`].
     pub const BATCH: usize = BATCH;
 
     /// An empty book.
     ///
     /// # Errors
     /// The first setting that is out of its range.
-    pub fn new(config: NasdaqConfig, ids: I) -> Result<Self, ConfigError> {
+    pub fn new(config: ItchConfig, ids: I) -> Result<Self, ConfigError> {
         config.validate()?;
         let feed = Feed {
             book: Book::new(config.limits)?,
@@ -184,18 +167,19 @@ impl<I: InstrumentIds> Nasdaq<I> {
             session: [b' '; 16],
             phase: 0,
             quality: Quality::Fresh,
+            imaging: false,
             tally: Tally::default(),
         };
-        Ok(Nasdaq { ops: bare::empty_ops(), feed })
+        Ok(Itch { ops: bare::empty_ops(), feed })
     }
 
-    /// Applies up to [`Nasdaq::BATCH`] messages in order and publishes what they did. Places beyond `buf` count as
+    /// Applies up to [`Itch::BATCH`] messages in order and publishes what they did. Places beyond `buf` count as
     /// truncated messages. The heads of the rings are the caller's to move, once per burst.
     ///
     /// # Panics
     /// When the batch is longer.
     pub fn apply(&mut self, buf: &[u8], batch: &[MessageAt], stamps: Stamps, lane: &mut LaneWriter) {
-        let Nasdaq { ops, feed } = self;
+        let Itch { ops, feed } = self;
         let ops = &mut ops[..batch.len()];
         for (op, message) in ops.iter_mut().zip(batch) {
             bare::decode(op, buf, message);
@@ -252,11 +236,15 @@ fn bytes_of(buf: &[u8], message: MessageAt) -> &[u8] {
 impl<I: InstrumentIds> Feed<I> {
     #[inline(always)]
     fn message(&mut self, op: &Op, message: MessageAt, buf: &[u8], stamps: Stamps, lane: &mut LaneWriter) {
-        let sequence = message.sequence;
+        // The messages of an image count by themselves: the feed's own sequence stands still.
+        let (sequence, flags) = match self.imaging {
+            false => (message.sequence, stamps.flags),
+            true => (self.sequence, stamps.flags | flag::SNAPSHOT),
+        };
         self.sequence = sequence;
-        let mut event = Event::bare(sequence, stamps.ts_recv, stamps.ts_publish, stamps.flags);
+        let mut event = Event::bare(sequence, stamps.ts_recv, stamps.ts_publish, flags);
         event.ts_event = self.config.midnight_ns + op.timestamp_ns;
-        let known = Known::of(sequence, &self.resume);
+        let known = self.known(sequence);
         let fate = if op.kind == OpKind::Other {
             self.other(bytes_of(buf, message), op.locate, event, lane)
         } else {
@@ -284,7 +272,13 @@ impl<I: InstrumentIds> Feed<I> {
     /// Opens a venue message's event, with a mark where one is due.
     #[inline(always)]
     fn begin<'r>(&self, event: &Event, lane: &'r mut LaneWriter) -> Io<'r> {
-        Io::open(Known::of(event.sequence, &self.resume), self.mark(event), lane)
+        Io::open(self.known(event.sequence), self.mark(event), lane)
+    }
+
+    /// Which rings already have the event of a message. No ring has an image.
+    #[inline(always)]
+    fn known(&self, sequence: u64) -> Known {
+        if self.imaging { Known::NOWHERE } else { Known::of(sequence, &self.resume) }
     }
 
     /// A message that has no meaning in this dialect.
@@ -326,7 +320,7 @@ impl<I: InstrumentIds> Feed<I> {
     /// The record of the venue's full sequence, when it is due.
     #[inline(always)]
     fn mark(&self, event: &Event) -> Option<[u64; SLOT_WORDS]> {
-        if !event.sequence.is_multiple_of(MARK_INTERVAL) {
+        if !event.sequence.is_multiple_of(MARK_INTERVAL) || self.imaging {
             return None;
         }
         let [a, b] = split_words(&self.session);
@@ -345,49 +339,6 @@ impl<I: InstrumentIds> Feed<I> {
         counters.add(LaneCounter::Trades, tally.trades);
         counters.set(LaneCounter::LiveOrders, self.book.live_orders() as u64);
         counters.set(LaneCounter::OrderLimit, self.book.order_limit() as u64);
-    }
-}
-
-/// Which rings of the epoch before already have an event.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    orders: bool,
-    market: bool,
-    everywhere: bool,
-}
-
-impl Known {
-    /// Neither has it: what no venue message caused.
-    const NOWHERE: Known = Known { orders: false, market: false, everywhere: false };
-
-    #[inline(always)]
-    fn of(sequence: u64, resume: &Resume) -> Known {
-        let (orders, market) = (sequence <= resume.orders_after, sequence <= resume.market_after);
-        Known { orders, market, everywhere: orders && market }
-    }
-}
-
-/// What one event is written to.
-#[derive(Debug)]
-struct Io<'r> {
-    out: Out<'r>,
-    board: &'r mut BoardWriter,
-    counters: &'r mut CounterWriter,
-}
-
-impl<'r> Io<'r> {
-    /// Opens an event in both rings.
-    #[inline(always)]
-    fn open(known: Known, mark: Option<[u64; SLOT_WORDS]>, lane: &'r mut LaneWriter) -> Io<'r> {
-        let LaneWriter { orders, market, board, counters, .. } = lane;
-        Io {
-            out: Out {
-                orders: Outbox::new(orders, !known.orders, mark),
-                market: Outbox::new(market, !known.market, mark),
-            },
-            board,
-            counters,
-        }
     }
 }
 

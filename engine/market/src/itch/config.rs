@@ -1,36 +1,26 @@
-//! What the owner of a [`Nasdaq`](super::Nasdaq) decides and supplies.
-
-use std::collections::HashMap;
+//! What the owner of a [`Itch`](super::Itch) decides and supplies.
 
 use shm_abi::layout::DEPTH_CLASSES;
 
 use crate::book::{BookLimits, LimitError};
+use crate::feed::DepthPlan;
 
-/// Which depth class each instrument gets: one of [`DEPTH_CLASSES`].
+/// Which of a venue's feeds this one is. Feeds of one venue announce the same directory; each instrument has one writer,
+/// so index and news feeds make rows only for what they alone publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FeedRole {
+    /// Orders and trades: every instrument of the directory but the indices of venues that have an index feed.
+    #[default]
+    Market,
+    /// Index values: index instruments only.
+    Index,
+    /// News: no instruments at all.
+    News,
+}
+
+/// How an ITCH feed is put on the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DepthPlan {
-    /// Class of every instrument that is not named.
-    pub default_class: u16,
-    /// Class by symbol.
-    pub by_symbol: HashMap<String, u16>,
-}
-
-impl Default for DepthPlan {
-    fn default() -> Self {
-        DepthPlan { default_class: 10, by_symbol: HashMap::new() }
-    }
-}
-
-impl DepthPlan {
-    /// Class of `symbol`.
-    pub fn class_of(&self, symbol: &str) -> u16 {
-        self.by_symbol.get(symbol).copied().unwrap_or(self.default_class)
-    }
-}
-
-/// How a Nasdaq feed is put on the bus.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NasdaqConfig {
+pub struct ItchConfig {
     /// Venue name of the instruments: 1 to 8 bytes of ASCII.
     pub venue: String,
     /// UNIX time of the venue's local midnight, ns: `ts_event` is this plus the message's time stamp.
@@ -39,17 +29,20 @@ pub struct NasdaqConfig {
     pub limits: BookLimits,
     /// Depth classes.
     pub depth: DepthPlan,
+    /// Which of the venue's feeds it is.
+    pub role: FeedRole,
     /// Declare a book that is crossed in continuous trading.
     pub crossed_check: bool,
 }
 
-impl Default for NasdaqConfig {
+impl Default for ItchConfig {
     fn default() -> Self {
-        NasdaqConfig {
+        ItchConfig {
             venue: "XNAS".into(),
             midnight_ns: 0,
             limits: BookLimits::default(),
             depth: DepthPlan::default(),
+            role: FeedRole::Market,
             crossed_check: true,
         }
     }
@@ -78,7 +71,7 @@ pub enum ConfigError {
     Midnight(u64),
 }
 
-impl NasdaqConfig {
+impl ItchConfig {
     /// Checks every field.
     ///
     /// # Errors
@@ -100,38 +93,5 @@ impl NasdaqConfig {
             }
         }
         Ok(())
-    }
-}
-
-/// Why an instrument got no lasting id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no instrument id for {symbol}: {why}")]
-pub struct IdError {
-    /// Symbol.
-    pub symbol: String,
-    /// Cause.
-    pub why: String,
-}
-
-/// Where lasting instrument ids come from: unique over lanes and days, never used again (decisions.md 8).
-pub trait InstrumentIds {
-    /// The id of (venue, symbol), made now if there is none yet. Called when an instrument is announced, never on the
-    /// hot path.
-    ///
-    /// # Errors
-    /// When none can be made; the instrument is then refused.
-    fn id_for(&mut self, venue: &str, symbol: &str) -> Result<u32, IdError>;
-}
-
-/// Ids in memory, dense from 0: for tests and measurements.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DenseIds {
-    ids: HashMap<(String, String), u32>,
-}
-
-impl InstrumentIds for DenseIds {
-    fn id_for(&mut self, venue: &str, symbol: &str) -> Result<u32, IdError> {
-        let next = self.ids.len() as u32;
-        Ok(*self.ids.entry((venue.into(), symbol.into())).or_insert(next))
     }
 }

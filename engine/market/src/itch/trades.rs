@@ -6,8 +6,9 @@ use shm_abi::record::{AnomalyCode, PRICE_NONE, QUANTITY_NONE, flag, kind, trade_
 use wire::itch50::{BrokenTrade, CrossTrade, Trade};
 
 use super::orders::PRICE_MAX;
-use super::out::{Event, NO_SIDE, price};
+use super::price;
 use super::{Fate, Feed, InstrumentIds, Io};
+use crate::publish::{Event, NO_SIDE};
 
 /// One execution as the day's statistics see it.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +57,7 @@ impl<I: InstrumentIds> Feed<I> {
     /// `P`: a trade against an order that was never shown. Its side is always `B` and so says nothing.
     pub(super) fn hidden_trade(&mut self, trade: &Trade, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
         let facts = self.facts[locate as usize];
-        event.about(&facts);
+        facts.name(&mut event);
         let (shares, raw, match_id) = (trade.shares.get(), trade.price.get(), trade.match_number.get());
         if shares == 0 || raw > PRICE_MAX {
             let value = if shares == 0 { 0 } else { raw };
@@ -74,7 +75,7 @@ impl<I: InstrumentIds> Feed<I> {
     /// `Q`: a cross. Without interest it has no shares and moves no statistics.
     pub(super) fn cross(&mut self, cross: &CrossTrade, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
         let facts = self.facts[locate as usize];
-        event.about(&facts);
+        facts.name(&mut event);
         let (shares, raw, match_id) = (cross.shares.get(), cross.cross_price.get(), cross.match_number.get());
         let bad = if !matches!(cross.cross_type, b'O' | b'C' | b'H') {
             Some(cross.cross_type.into())
@@ -111,7 +112,7 @@ impl<I: InstrumentIds> Feed<I> {
         io: &mut Io<'_>,
     ) -> Fate {
         let facts = self.facts[locate as usize];
-        event.about(&facts);
+        facts.name(&mut event);
         let body = [broken.match_number.get(), PRICE_NONE as u64, QUANTITY_NONE];
         io.out.both(event.record(kind::TRADE_BREAK, NO_SIDE, 0, body));
         let row = io.board.update(facts.row as usize);

@@ -9,8 +9,9 @@ use shm_abi::segment::LaneWriter;
 use wire::itch50::{LuldCollar, Message, Noii, SystemEvent};
 
 use super::orders::PRICE_MAX;
-use super::out::{Event, NO_SIDE, price};
+use super::price;
 use super::{CROSSED, Facts, Fate, Feed, InstrumentIds, Io, TRADING};
+use crate::publish::{Event, NO_SIDE};
 
 /// A reason of the wire as it stands in a status record.
 fn reason(bytes: &[u8]) -> [u8; 8] {
@@ -134,7 +135,7 @@ impl<I: InstrumentIds> Feed<I> {
             io.out.market.put(event.record(kind::STATUS, status as u8, 0, status_body(cause, letter, reason)));
             return self.finish_for(locate, &event, io);
         }
-        event.about(facts);
+        facts.name(&mut event);
         let mut row = io.board.update(facts.row as usize);
         let status = match cause {
             StatusCause::TradingAction => set_status(facts, self.phase, &mut row),
@@ -156,20 +157,15 @@ impl<I: InstrumentIds> Feed<I> {
         let status = phase_status(letter);
         let body = status_body(StatusCause::SystemEvent, letter, reason(b""));
         io.out.market.put(event.record(kind::STATUS, status as u8, 0, body));
-        io.out.orders.close();
-        let market_n = io.out.market.close();
-        for facts in self.facts.iter_mut().filter(|facts| facts.is_known()) {
-            let mut row = io.board.update(facts.row as usize);
-            set_status(facts, letter, &mut row);
-            event.stamp_row(&mut row, market_n);
-        }
-        io.out.commit();
+        self.tell_all(&event, &mut io, |facts, row| {
+            set_status(facts, letter, row);
+        });
         Fate::Applied
     }
 
     /// `I`.
     fn imbalance(&mut self, noii: &Noii, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
-        event.about(&self.facts[locate as usize]);
+        self.facts[locate as usize].name(&mut event);
         let imbalance = Imbalance {
             paired: noii.paired_shares.get(),
             imbalance: noii.imbalance_shares.get(),
@@ -184,7 +180,7 @@ impl<I: InstrumentIds> Feed<I> {
 
     /// `J`.
     fn price_band(&mut self, collar: &LuldCollar, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
-        event.about(&self.facts[locate as usize]);
+        self.facts[locate as usize].name(&mut event);
         let prices = [collar.reference_price, collar.lower_price, collar.upper_price];
         let body = prices.map(|raw| optional_price(raw.get()) as u64);
         io.out.market.put(event.record(kind::PRICE_BAND, NO_SIDE, 0, body));
@@ -194,7 +190,7 @@ impl<I: InstrumentIds> Feed<I> {
     /// A message without a normalised form.
     fn verbatim(&mut self, bytes: &[u8], locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
         if self.facts[locate as usize].is_known() {
-            event.about(&self.facts[locate as usize]);
+            self.facts[locate as usize].name(&mut event);
         }
         let mut words = [0; 1 + VENUE_MESSAGE_MAX / 8];
         let used = venue_message_body(bytes, &mut words);
