@@ -1,6 +1,7 @@
 //! `ticklane-engine`: takes feeds, keeps books, publishes into shared memory.
 
 mod config;
+mod control;
 mod feed;
 mod ids;
 mod inbox;
