@@ -24,4 +24,12 @@ pub enum DecodeError {
         /// The type in byte 0.
         got: u8,
     },
+    /// The type has forms of other lengths only. Count the message, declare it, skip it.
+    #[error("no message of type {message_type:#04x} has {length} bytes")]
+    Length {
+        /// The type in byte 0.
+        message_type: u8,
+        /// Bytes of the message.
+        length: usize,
+    },
 }

@@ -233,7 +233,7 @@ fn agree(op: &Op, parsed: &Result<Message<'_>, DecodeError>) -> bool {
         Ok(message) => message,
         Err(DecodeError::Truncated { .. }) => return op.kind == OpKind::Malformed,
         Err(DecodeError::UnknownType { .. }) => return op.kind == OpKind::Unknown,
-        Err(DecodeError::Type { .. }) => return false,
+        Err(DecodeError::Type { .. } | DecodeError::Length { .. }) => return false,
     };
     op.locate == message.stock_locate() && op.timestamp_ns == message.timestamp_ns() && agree_fields(op, message)
 }

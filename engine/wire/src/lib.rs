@@ -3,6 +3,7 @@
 //! Nothing here owns a socket, a clock, a thread or a lock. Bytes and time are arguments, so every behaviour of a venue
 //! can be replayed in a unit test, and a simulation can drive both ends of a connection in one thread.
 //!
+//! * [`dialect`]: ITCH dialects as data, for the book's hot path, for everything else, and for a venue.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0, all 23 messages as views, and the straight decode for the book.
 //! * [`itchfile`]: the length-prefixed framing of archive files.
 //! * [`soupbin`]: SoupBinTCP 3.00, client, server and reconnect policy.
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::type_complexity, reason = "the type of a test table is its header line"))]
 
+pub mod dialect;
 mod error;
 #[doc(hidden)]
 pub mod fuzz_entry;
