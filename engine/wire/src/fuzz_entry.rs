@@ -3,6 +3,10 @@
 //! They live in the library so that a plain unit test runs them too, on every build and without a fuzzer. Nothing else
 //! calls them.
 
+mod captures;
+
+pub use captures::pcap_file;
+
 use crate::itch50::{self, Message, Op, OpKind};
 use crate::itchfile;
 use crate::soupbin::client::{Client, ClientConfig, ClientTimers, State, Step};
@@ -308,24 +312,24 @@ mod tests {
     const INPUTS: u64 = 2_000;
 
     /// A small generator of its own, so that every failure names the seed that repeats it.
-    struct Random(u64);
+    pub(super) struct Random(u64);
 
     impl Random {
-        fn next(&mut self) -> u64 {
+        pub(super) fn next(&mut self) -> u64 {
             self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             (self.0 ^ (self.0 >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 17
         }
 
-        fn below(&mut self, limit: usize) -> usize {
+        pub(super) fn below(&mut self, limit: usize) -> usize {
             self.next() as usize % limit
         }
 
-        fn bytes(&mut self, len: usize) -> Vec<u8> {
+        pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
             (0..len).map(|_| self.next() as u8).collect()
         }
     }
 
-    fn for_each_input(mut shape: impl FnMut(&mut Random) -> Vec<u8>, target: fn(&[u8])) {
+    pub(super) fn for_each_input(mut shape: impl FnMut(&mut Random) -> Vec<u8>, target: fn(&[u8])) {
         for seed in 0..INPUTS {
             let input = shape(&mut Random(seed));
             let outcome = std::panic::catch_unwind(|| target(&input));

@@ -6,6 +6,7 @@
 //! * [`dialect`]: ITCH dialects as data, for the book's hot path, for everything else, and for a venue.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0, all 23 messages as views, and the straight decode for the book.
 //! * [`itchfile`]: the length-prefixed framing of archive files.
+//! * [`pcap`]: classic captures, down to datagrams and TCP streams.
 //! * [`soupbin`]: SoupBinTCP 3.00, client, server and reconnect policy.
 //!
 //! Every parser is total: any input gives a value or an error, never a panic, and never an allocation whose size the
@@ -19,6 +20,7 @@ mod error;
 pub mod fuzz_entry;
 pub mod itch50;
 pub mod itchfile;
+pub mod pcap;
 pub mod soupbin;
 pub mod time;
 
