@@ -19,7 +19,7 @@ pub fn pcap_file(data: &[u8]) {
         Piece::Ended => {}
     };
     let mut sent = 0;
-    while let Some(packet) = packets.next() {
+    for packet in packets.by_ref() {
         assert!(data.as_ptr_range().contains(&packet.payload.as_ptr()) || packet.payload.is_empty());
         if let Transport::Tcp { .. } = packet.transport {
             segments += 1;
