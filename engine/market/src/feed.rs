@@ -2,25 +2,15 @@
 
 use std::collections::HashMap;
 
+pub use wire::{BATCH, MessageAt};
+
 #[cfg(doc)]
 use shm_abi::layout::DEPTH_CLASSES;
 #[cfg(doc)]
 use shm_abi::record::flag;
 
-/// Most messages of one batch: their lines are asked for together.
-pub const BATCH: usize = 32;
 /// A mark record with the full venue sequence stands at every multiple of this.
 pub const MARK_INTERVAL: u64 = 1 << 20;
-/// Place of one message in a buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MessageAt {
-    /// The venue's sequence, from 1 in each session.
-    pub sequence: u64,
-    /// Offset of its first byte, the type.
-    pub at: u32,
-    /// Its bytes.
-    pub len: u32,
-}
 
 /// When a batch was received and is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,6 +8,8 @@
 //! * [`itchfile`]: the length-prefixed framing of archive files.
 //! * [`pcap`]: classic captures, down to datagrams and TCP streams.
 //! * [`soupbin`]: SoupBinTCP 3.00, client, server and reconnect policy.
+//! * [`mold`]: MoldUDP64 1.00, packets and requests.
+//! * [`multicast`]: two lines and a recovery line into one gap-free sequence, whatever the framing.
 //!
 //! Every parser is total: any input gives a value or an error, never a panic, and never an allocation whose size the
 //! wire chose.
@@ -20,9 +22,13 @@ mod error;
 pub mod fuzz_entry;
 pub mod itch50;
 pub mod itchfile;
+mod message;
+pub mod mold;
+pub mod multicast;
 pub mod pcap;
 pub mod soupbin;
 pub mod time;
 
 pub use error::DecodeError;
+pub use message::{BATCH, MessageAt};
 pub use time::Nanos;
