@@ -31,6 +31,8 @@ pub(crate) struct Ready {
     pub(crate) id: ConnectionId,
     /// There is something to read: bytes, an end or an error.
     pub(crate) readable: bool,
+    /// An end or an error stands behind the bytes, and no further change will tell of it.
+    pub(crate) ended: bool,
     /// The kernel takes bytes.
     pub(crate) writable: bool,
 }
@@ -116,6 +118,7 @@ impl Poller {
                 bits => ready.push(Ready {
                     id: ConnectionId::from_bits(bits),
                     readable: flags.intersects(!EventFlags::OUT),
+                    ended: flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
                     writable: flags.contains(EventFlags::OUT),
                 }),
             }
@@ -175,7 +178,7 @@ mod tests {
             poller.watch(&socket, id).unwrap();
             poller.wait(forever).await;
             poller.poll(&mut ready);
-            assert_eq!(ready, [Ready { id, readable: false, writable: true }]);
+            assert_eq!(ready, [Ready { id, readable: false, ended: false, writable: true }]);
             ready.clear();
             client.write_all(b"x").unwrap();
             poller.wait(forever).await;

@@ -27,6 +27,8 @@ pub(crate) struct Socket {
     pub(crate) seat: Seat,
     /// Stands in the queue of those that have more to read.
     pub(crate) queued: bool,
+    /// The client has ended its side: what it said before is still read, up to the end.
+    pub(crate) ended: bool,
 }
 
 /// All of them.

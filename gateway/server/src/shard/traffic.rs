@@ -72,6 +72,11 @@ impl ShardTask {
                 self.core.writable(event.id);
             }
             if event.readable {
+                if event.ended
+                    && let Some(socket) = self.sockets.get_mut(event.id)
+                {
+                    socket.ended = true;
+                }
                 self.read(event.id);
             }
         }
@@ -129,7 +134,8 @@ impl ShardTask {
         };
         let mirror = (speech == Speech::Echo).then(|| Box::new(Mirror::new(self.queued_bytes)));
         let watched = self.poller.watch(&stream, id);
-        self.sockets.insert(Socket { id, stream, ears: Ears::new(speech, message_bytes), mirror, seat, queued: false });
+        let ears = Ears::new(speech, message_bytes);
+        self.sockets.insert(Socket { id, stream, ears, mirror, seat, queued: false, ended: false });
         if watched.is_err() {
             return self.part(id);
         }
@@ -154,8 +160,9 @@ impl ShardTask {
             Received::Nothing => {}
             Received::End => self.drop_socket(id),
             Received::Bytes(count) => {
-                // A buffer that was not filled was all there is: the next bytes are the next event.
-                if count == scratch.len() && !socket.queued {
+                // A buffer that was not filled was all there is: the next bytes are the next event. But an end that came
+                // together with the last bytes has had its event already.
+                if (count == scratch.len() || socket.ended) && !socket.queued {
                     socket.queued = true;
                     self.unread.push_back(id);
                 }

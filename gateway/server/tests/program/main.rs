@@ -4,5 +4,6 @@
 mod gateway;
 mod http;
 mod lanes;
+mod memory;
 mod start;
 mod websocket;

@@ -193,3 +193,21 @@ fn one_that_never_stops_sending_does_not_keep_the_others_waiting() {
     sender.join().unwrap();
     reader.join().unwrap();
 }
+
+#[test]
+fn an_end_that_comes_with_the_last_bytes_is_seen() {
+    let gateway = Gateway::start("");
+    let mut sockets: Vec<_> = (0..50).map(|_| gateway.websocket("/ws/v1")).collect();
+    for socket in &mut sockets {
+        socket.text();
+        // Half a frame's header, and the end right behind it: mostly one event for both.
+        socket.raw(&[0x81]);
+        socket.0.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+    }
+    for mut socket in sockets {
+        // Long before a missing pong would end it.
+        socket.0.get_mut().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut rest = Vec::new();
+        socket.0.get_mut().read_to_end(&mut rest).unwrap();
+    }
+}
