@@ -8,21 +8,17 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use market::DepthPlan;
 use market::book::BookLimits;
+use market::ingest::{Output, Predecessor, begin_sequence};
 use market::itch::{Itch, ItchConfig};
-use market::{DepthPlan, Normaliser, Resume};
-use shm_abi::board::Quality;
 use shm_abi::counters::LaneCounter;
-use shm_abi::layout::{FeedState, HEARTBEAT_INTERVAL_NS, State};
-use shm_abi::record::{
-    Head, INSTRUMENT_NONE, Restart, StatusCause, TradingStatus, flag, kind, restart_body, side, status_body,
-};
-use shm_abi::segment::{FeedWriter, Identity, LaneLock, LaneWriter, RingName, SegmentError, SleeperFlag, wake_socket};
+use shm_abi::layout::{FeedState, HEARTBEAT_INTERVAL_NS};
+use shm_abi::segment::{Identity, LaneLock, LaneWriter, SegmentError, SleeperFlag, wake_socket};
 use shm_abi::sys::{monotonic_ns, realtime_ns, send_descriptor};
 
 use crate::config::{EngineConfig, LanePlan, LockMemory};
 use crate::ids::IdStore;
-use crate::recovery::{Predecessor, first_start};
 use crate::rt;
 
 /// Why a lane cannot be made.
@@ -48,15 +44,8 @@ pub(crate) enum LaneError {
 /// Everything that one lane writes. Lives on its reactor; tasks of the same core borrow it for the length of a burst.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    pub(crate) writer: LaneWriter,
-    pub(crate) feed: FeedWriter,
-    pub(crate) nasdaq: Normaliser<IdStore>,
-    pub(crate) sleepers: SleeperFlag,
-    /// What the predecessor left, until the first login has said whether its session still runs.
-    pub(crate) predecessor: Option<Predecessor>,
-    /// The venue sequence up to which the market ring is whole: what its last record must tell a successor. While books
-    /// are rebuilt it stays where the predecessor's ring ended, however far the replay is.
-    pub(crate) market_sequence: u64,
+    pub(crate) out: Output<IdStore>,
+    sleepers: SleeperFlag,
     wake_socket: PathBuf,
     _lock: LaneLock,
 }
@@ -75,11 +64,10 @@ impl Lane {
             let mut feed = writer.feed(0);
             feed.set_name(&plan.feed.name);
             feed.set_state(FeedState::Idle);
-            begin_sequence(writer, &mut feed, predecessor.as_ref());
+            begin_sequence(writer, &mut feed, predecessor.as_ref(), realtime_ns());
             writer.heartbeat(monotonic_ns());
         })?;
         lock_memory(engine.lock_memory, &writer, lane)?;
-        let feed = writer.feed(0);
         let sleepers = SleeperFlag::create().map_err(system)?;
         let wake_socket = engine.runtime_dir.join(wake_socket(lane));
         open_wake_door(&wake_socket, lane, sleepers.file().try_clone().map_err(system)?)?;
@@ -94,78 +82,26 @@ impl Lane {
             depth: DepthPlan { default_class: plan.config.depth, by_symbol: plan.config.depth_by_symbol.clone() },
             ..ItchConfig::default()
         };
-        let nasdaq = Itch::new(config, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?.into();
+        let itch = Itch::new(config, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?;
         writer.counters.set(LaneCounter::OrderLimit, plan.config.max_orders as u64);
-        let market_sequence = predecessor.map_or(0, |found| found.market.venue_sequence);
-        Ok(Lane { writer, feed, nasdaq, sleepers, predecessor, market_sequence, wake_socket, _lock: lock })
+        let calendar = plan.feed.calendar.clone();
+        let midnight = Box::new(move |now_ns| calendar.midnight_ns(now_ns));
+        let out = Output::new(writer, itch.into(), predecessor, midnight);
+        Ok(Lane { out, sleepers, wake_socket, _lock: lock })
     }
 
-    /// The venue has named its session for the first time since the start: if it is the one that the predecessor
-    /// followed, what that one published is rebuilt in silence; if not, everything is new.
-    pub(crate) fn first_session(&mut self, session: &[u8; 16]) {
-        self.nasdaq.set_session(session);
-        let resumed = self.predecessor.take().filter(|found| found.session.as_ref() == Some(session));
-        let (orders_n, market_n) = (self.writer.orders.next_number(), self.writer.market.next_number());
-        match resumed {
-            Some(found) => {
-                let (orders_after, market_after) = (found.orders.venue_sequence, found.market.venue_sequence);
-                self.nasdaq.resume(Resume { orders_after, market_after });
-                tracing::info!(orders_after, market_after, "rebuilding books that were published before the restart");
-            }
-            None => {
-                self.feed.set_session(session, orders_n, market_n);
-                self.market_sequence = 0;
-            }
-        }
-    }
-
-    /// Tells readers what happened to the session: a status record about the venue, and the quality of every row.
-    pub(crate) fn session_event(&mut self, event: SessionEvent, now_ns: u64) {
-        let (status, quality, letter) = match event {
-            SessionEvent::Up => (TradingStatus::Unknown, Quality::Fresh, b'U'),
-            SessionEvent::Down => (TradingStatus::Unknown, Quality::Stale, b'D'),
-            SessionEvent::Ended => (TradingStatus::Closed, Quality::Closed, b'Z'),
-        };
-        // Rows first: each names the record below before the ring shows it.
-        let market_n = self.writer.market.next_number();
-        self.nasdaq.set_quality(quality, Some(market_n), &mut self.writer);
-        let head = head(kind::STATUS, status as u8, now_ns, self.market_sequence as u32);
-        let [w0, w1, w2, w3] = head.words();
-        let [a, b, c] = status_body(StatusCause::Session, letter, *b"        ");
-        self.writer.market.push(&[w0, w1, w2, w3, a, b, c]);
-        self.writer.market.commit();
-    }
-
-    /// End of a burst: heads, the feed's sequence, sleepers.
-    pub(crate) fn end_burst(&mut self, next_sequence: u64) {
-        self.writer.publish_heads();
-        self.market_sequence = self.market_sequence.max(next_sequence.saturating_sub(1));
-        self.feed.set_sequence(self.market_sequence);
-        self.writer.wake_sleepers(&self.sleepers);
+    /// After heads were published: wakes the readers that sleep.
+    pub(crate) fn wake(&mut self) {
+        self.out.writer.wake_sleepers(&self.sleepers);
     }
 
     /// The last thing a lane writes.
     pub(crate) fn close(&mut self) {
-        self.nasdaq.set_quality(Quality::Closed, None, &mut self.writer);
-        self.feed.set_state(FeedState::Closed);
-        self.writer.publish_heads();
-        self.writer.set_state(State::Closed);
-        self.writer.heartbeat(monotonic_ns());
-        self.writer.wake_sleepers(&self.sleepers);
+        self.out.close(monotonic_ns());
+        self.wake();
         // Nobody will answer there any more; a leftover would do no harm, so a refusal is nobody's trouble.
         let _ = std::fs::remove_file(&self.wake_socket);
     }
-}
-
-/// What happened to a feed's session, as readers are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SessionEvent {
-    /// Logged in: the rows are as good as the messages.
-    Up,
-    /// The line broke: the rows are the last known.
-    Down,
-    /// The venue ended its session: nothing more will come.
-    Ended,
 }
 
 fn lock_memory(wanted: LockMemory, writer: &LaneWriter, lane: &str) -> Result<(), LaneError> {
@@ -183,53 +119,10 @@ fn lock_memory(wanted: LockMemory, writer: &LaneWriter, lane: &str) -> Result<()
     }
 }
 
-/// First records of both rings: what came before. The session of the predecessor is kept until the venue says another,
-/// so that an engine killed while it rebuilds leaves as much as it found.
-fn begin_sequence(writer: &mut LaneWriter, feed: &mut FeedWriter, predecessor: Option<&Predecessor>) {
-    let restart = |ring| predecessor.map_or_else(first_start, |found| found.restart(ring));
-    publish_restart(writer, RingName::Orders, &restart(RingName::Orders));
-    publish_restart(writer, RingName::Market, &restart(RingName::Market));
-    writer.publish_heads();
-    if let Some(Predecessor { session: Some(session), orders, market, .. }) = predecessor {
-        feed.set_session(session, 0, 0);
-        feed.set_sequence(orders.venue_sequence.max(market.venue_sequence));
-    }
-}
-
-/// Head of a record about the lane itself: no instrument, no venue time. It repeats the last venue sequence, so that
-/// recovery finds the same place whichever record is the last.
-fn head(kind: u8, side_or_code: u8, now_ns: u64, venue_sequence_low: u32) -> Head {
-    let instrument_id = INSTRUMENT_NONE;
-    let flags = flag::LAST | flag::RECV_USER;
-    Head {
-        kind,
-        flags,
-        span: 1,
-        side_or_code,
-        instrument_id,
-        ts_event: 0,
-        ts_recv: now_ns,
-        publish_delay_ns: 0,
-        venue_sequence_low,
-    }
-}
-
-fn publish_restart(writer: &mut LaneWriter, ring: RingName, restart: &Restart) {
-    let head = head(kind::RESTART, side::NONE, realtime_ns(), restart.venue_sequence as u32);
-    let mut words = Vec::from(head.words());
-    words.extend(restart_body(restart));
-    let ring = match ring {
-        RingName::Orders => &mut writer.orders,
-        RingName::Market => &mut writer.market,
-    };
-    ring.push_span(&words);
-    ring.commit();
-}
-
 /// Shows life while the reactor runs: proof that this core still serves its tasks, not merely that the process exists.
 pub(crate) async fn beat(lane: Rc<RefCell<Lane>>) {
     loop {
-        lane.borrow_mut().writer.heartbeat(monotonic_ns());
+        lane.borrow_mut().out.writer.heartbeat(monotonic_ns());
         rt::sleep(HEARTBEAT_INTERVAL_NS).await;
     }
 }

@@ -4,10 +4,8 @@ mod config;
 mod control;
 mod feed;
 mod ids;
-mod inbox;
 mod lane;
 mod preflight;
-mod recovery;
 mod rt;
 mod sys;
 
@@ -122,7 +120,7 @@ fn run(plan: &EnginePlan, wait: Wait) -> Result<(), String> {
     for lane in &plan.lanes {
         lanes.push((lane, Lane::make(&plan.engine, lane, ids.clone()).map_err(|error| error.to_string())?));
     }
-    let segments: Vec<Segment> = lanes.iter().map(|(_, lane)| lane.writer.reader()).collect();
+    let segments: Vec<Segment> = lanes.iter().map(|(_, lane)| lane.out.writer.reader()).collect();
     let mut reactors = Vec::new();
     for (lane_plan, lane) in lanes {
         reactors.push(start_reactor(plan, lane_plan, lane, wait, stop.clone())?);
@@ -150,7 +148,7 @@ fn start_reactor(
     let main = move || async move {
         let lane = Rc::new(RefCell::new(lane));
         rt::spawn_beside(lane::beat(lane.clone()));
-        FeedTask::new(feed, allow, wait, spin_ns, stop, lane.clone()).run().await;
+        FeedTask { plan: feed, allow, wait, spin_ns, stop, lane: lane.clone() }.run().await;
         lane.borrow_mut().close();
         // A lane that ends ends the engine: half an engine would look alive to its supervisor.
         stop_all.store(true, Ordering::Relaxed);

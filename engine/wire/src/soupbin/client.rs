@@ -508,6 +508,12 @@ impl Client {
         self.next_sequence.max(self.deliver_from)
     }
 
+    /// Number of the next sequenced packet of this connection, whether it will be delivered or is a duplicate.
+    #[must_use]
+    pub const fn wire_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// Where the connection stands.
     #[must_use]
     pub const fn state(&self) -> State {

@@ -2,32 +2,37 @@
 //!
 //! Source: decisions.md 5. The predecessor's segment is the recovery state; nothing else is kept anywhere.
 
-use shm_abi::record::{Record, Restart, restart_reason};
+use shm_abi::record::{Record, Restart, kind, restart_body, restart_reason, side};
 use shm_abi::ring::{Polled, Rejoin};
-use shm_abi::segment::{RingName, Segment};
+use shm_abi::segment::{FeedWriter, LaneWriter, RingName, Segment};
+
+use super::output::lane_head;
 
 /// Where one ring of the predecessor ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct RingEnd {
+pub struct RingEnd {
     /// Number after the last whole event.
-    pub(crate) end: u64,
+    pub end: u64,
     /// The venue's sequence of that event; 0: none.
-    pub(crate) venue_sequence: u64,
+    pub venue_sequence: u64,
 }
 
 /// What the predecessor tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Predecessor {
-    pub(crate) old_epoch: u64,
+pub struct Predecessor {
+    /// Epoch of its rings.
+    pub old_epoch: u64,
     /// The venue's session; `None` when the writer was killed while it wrote it, or never had one.
-    pub(crate) session: Option<[u8; 16]>,
-    pub(crate) orders: RingEnd,
-    pub(crate) market: RingEnd,
+    pub session: Option<[u8; 16]>,
+    /// Where its orders ring ended.
+    pub orders: RingEnd,
+    /// Where its market ring ended.
+    pub market: RingEnd,
 }
 
 impl Predecessor {
     /// Reads a predecessor's segment to its end.
-    pub(crate) fn read(segment: &Segment) -> Predecessor {
+    pub fn read(segment: &Segment) -> Predecessor {
         let feed = segment.feed(0).map(|(facts, _)| facts);
         let session = feed.as_ref().and_then(|facts| facts.session).filter(|session| session.iter().any(|b| *b > b' '));
         let (sequence, orders_n, market_n) = match (&feed, session) {
@@ -44,7 +49,7 @@ impl Predecessor {
     }
 
     /// The restart record that tells readers of one ring what happened.
-    pub(crate) fn restart(&self, ring: RingName) -> Restart {
+    fn restart(&self, ring: RingName) -> Restart {
         let end = match ring {
             RingName::Orders => self.orders,
             RingName::Market => self.market,
@@ -59,8 +64,33 @@ impl Predecessor {
     }
 }
 
+/// First records of both rings: what came before. The session of the predecessor is kept until the venue says another,
+/// so that a writer killed while it rebuilds leaves as much as it found. `now_ns`: UNIX time.
+pub fn begin_sequence(writer: &mut LaneWriter, feed: &mut FeedWriter, predecessor: Option<&Predecessor>, now_ns: u64) {
+    let restart = |ring| predecessor.map_or_else(first_start, |found| found.restart(ring));
+    publish_restart(writer, RingName::Orders, &restart(RingName::Orders), now_ns);
+    publish_restart(writer, RingName::Market, &restart(RingName::Market), now_ns);
+    writer.publish_heads();
+    if let Some(Predecessor { session: Some(session), orders, market, .. }) = predecessor {
+        feed.set_session(session, 0, 0);
+        feed.set_sequence(orders.venue_sequence.max(market.venue_sequence));
+    }
+}
+
+fn publish_restart(writer: &mut LaneWriter, ring: RingName, restart: &Restart, now_ns: u64) {
+    let head = lane_head(kind::RESTART, side::NONE, now_ns, restart.venue_sequence as u32);
+    let mut words = Vec::from(head.words());
+    words.extend(restart_body(restart));
+    let ring = match ring {
+        RingName::Orders => &mut writer.orders,
+        RingName::Market => &mut writer.market,
+    };
+    ring.push_span(&words);
+    ring.commit();
+}
+
 /// The restart record of a start without predecessor.
-pub(crate) fn first_start() -> Restart {
+fn first_start() -> Restart {
     let reason = restart_reason::UNKNOWN;
     Restart { old_epoch: 0, old_end: 0, session: [b' '; 16], venue_sequence: 0, reason }
 }

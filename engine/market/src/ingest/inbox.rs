@@ -6,7 +6,7 @@ use wire::soupbin::frame::PACKET_MAX_BYTES;
 
 /// A buffer that always has room for one whole packet behind what is waiting.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     /// `capacity` bytes to fill, then [`WINDOW`] bytes of slack that are never filled.
     bytes: Box<[u8]>,
     capacity: usize,
@@ -15,52 +15,60 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// An empty buffer of `capacity` bytes.
+    ///
     /// # Panics
     /// When `capacity` cannot hold a packet: the config was checked.
-    pub(crate) fn new(capacity: usize) -> Inbox {
+    pub fn new(capacity: usize) -> Inbox {
         assert!(capacity >= PACKET_MAX_BYTES, "a packet has up to {PACKET_MAX_BYTES} bytes");
         Inbox { bytes: vec![0; capacity + WINDOW].into_boxed_slice(), capacity, start: 0, end: 0 }
     }
 
     /// Forgets everything: a new connection begins with a new packet.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
     }
 
     /// Where the next bytes go; never empty after [`Inbox::consume`].
-    pub(crate) fn space(&mut self) -> &mut [u8] {
+    pub fn space(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end..self.capacity]
     }
 
     /// `count` bytes were put into the space.
-    pub(crate) fn filled(&mut self, count: usize) {
+    ///
+    /// # Panics
+    /// When it is smaller.
+    pub fn filled(&mut self, count: usize) {
         assert!(count <= self.capacity - self.end, "{count} bytes filled");
         self.end += count;
     }
 
     /// What waits.
-    pub(crate) fn waiting(&self) -> &[u8] {
+    pub fn waiting(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
     /// Place of the first byte that waits.
-    pub(crate) fn start(&self) -> usize {
+    pub fn start(&self) -> usize {
         self.start
     }
 
     /// The whole buffer, slack included: what places of messages are relative to.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Takes a packet of `count` bytes from the front; its bytes stay readable until [`Inbox::consume`].
-    pub(crate) fn take(&mut self, count: usize) {
+    ///
+    /// # Panics
+    /// When fewer wait.
+    pub fn take(&mut self, count: usize) {
         assert!(count <= self.end - self.start, "{count} bytes taken");
         self.start += count;
     }
 
     /// Ends a burst: makes room, so that the rest of a cut packet always fits.
-    pub(crate) fn consume(&mut self) {
+    pub fn consume(&mut self) {
         if self.start == self.end {
             self.clear();
         } else if self.capacity - self.start < 2 * PACKET_MAX_BYTES.min(self.capacity / 2) || self.end == self.capacity

@@ -1,0 +1,176 @@
+//! What one feed writes, and what happens to it at the start, the change and the end of a session.
+
+use shm_abi::board::Quality;
+use shm_abi::counters::{FeedCounter, LaneCounter};
+use shm_abi::layout::{FeedState, State};
+use shm_abi::record::{Head, INSTRUMENT_NONE, StatusCause, TradingStatus, flag, gap_reason, kind, status_body};
+use shm_abi::segment::{FeedWriter, LaneWriter};
+
+use super::Predecessor;
+use crate::{InstrumentIds, Normaliser, Resume, Stamps};
+
+/// UNIX time, in ns, of the venue's local midnight of the day that it is there at the given UNIX time.
+pub type Midnight = Box<dyn Fn(u64) -> u64 + Send>;
+
+/// The memory that one feed writes, and the books behind it.
+pub struct Output<I> {
+    /// The lane: rings, board, directory, counters.
+    pub writer: LaneWriter,
+    /// The feed's entry.
+    pub feed: FeedWriter,
+    /// The books.
+    pub normaliser: Normaliser<I>,
+    /// What the predecessor left, until the venue has said whether its session still runs.
+    predecessor: Option<Predecessor>,
+    /// The venue sequence up to which the market ring is whole: what its last record must tell a successor. While books
+    /// are rebuilt it stays where the predecessor's ring ended, however far the replay is.
+    market_sequence: u64,
+    midnight: Midnight,
+}
+
+impl<I> std::fmt::Debug for Output<I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("Output");
+        out.field("predecessor", &self.predecessor).field("market_sequence", &self.market_sequence);
+        out.finish_non_exhaustive()
+    }
+}
+
+/// What happened to a feed's session, as readers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// Data flows: the rows are as good as the messages.
+    Up,
+    /// The line broke: the rows are the last known.
+    Down,
+    /// The venue ended its session: nothing more will come.
+    Ended,
+}
+
+/// How a session that begins relates to what was published before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStart {
+    /// The first since this writer began.
+    First,
+    /// The one that the books belong to goes on.
+    Same,
+    /// Another one: books start empty, numbers count anew.
+    New,
+}
+
+impl<I: InstrumentIds> Output<I> {
+    /// The output of a writer whose rings begin with what [`begin_sequence`](super::begin_sequence) published for
+    /// `predecessor`. `midnight` tells the day's start when a session begins.
+    pub fn new(
+        writer: LaneWriter,
+        normaliser: Normaliser<I>,
+        predecessor: Option<Predecessor>,
+        midnight: Midnight,
+    ) -> Output<I> {
+        let feed = writer.feed(0);
+        let market_sequence = predecessor.map_or(0, |found| found.market.venue_sequence);
+        Output { writer, feed, normaliser, predecessor, market_sequence, midnight }
+    }
+
+    /// Data of `session` begins to flow. `gap`: first and last number that will not come.
+    ///
+    /// If it is the first session and the one that the predecessor followed, what that one published is rebuilt in
+    /// silence; if another, everything is new.
+    pub fn session_began(&mut self, session: &[u8; 16], start: SessionStart, gap: Option<(u64, u64)>, stamps: Stamps) {
+        match start {
+            SessionStart::First => self.first_session(session),
+            SessionStart::Same => {}
+            SessionStart::New => {
+                self.feed.counters.add_feed(FeedCounter::SessionChanges, 1);
+                self.normaliser.set_midnight((self.midnight)(stamps.ts_recv));
+                self.normaliser.new_session(session, stamps, &mut self.writer);
+                let (orders_n, market_n) = (self.writer.orders.next_number(), self.writer.market.next_number());
+                self.feed.set_session(session, orders_n, market_n);
+                self.market_sequence = 0;
+            }
+        }
+        if let Some((first, last)) = gap {
+            self.normaliser.gap(first, last, gap_reason::SKIPPED_AT_LOGIN, stamps, &mut self.writer);
+        }
+        self.feed.set_state(FeedState::Live);
+        self.session_event(SessionEvent::Up, stamps.ts_recv);
+        self.writer.set_state(if self.normaliser.is_rebuilding() { State::Recovering } else { State::Live });
+    }
+
+    fn first_session(&mut self, session: &[u8; 16]) {
+        self.normaliser.set_session(session);
+        let resumed = self.predecessor.take().filter(|found| found.session.as_ref() == Some(session));
+        let (orders_n, market_n) = (self.writer.orders.next_number(), self.writer.market.next_number());
+        match resumed {
+            Some(found) => {
+                let (orders_after, market_after) = (found.orders.venue_sequence, found.market.venue_sequence);
+                self.normaliser.resume(Resume { orders_after, market_after });
+            }
+            None => {
+                self.feed.set_session(session, orders_n, market_n);
+                self.market_sequence = 0;
+            }
+        }
+    }
+
+    /// Tells readers what happened to the session: a status record about the venue, and the quality of every row.
+    /// `now_ns`: UNIX time.
+    pub fn session_event(&mut self, event: SessionEvent, now_ns: u64) {
+        let (status, quality, letter) = match event {
+            SessionEvent::Up => (TradingStatus::Unknown, Quality::Fresh, b'U'),
+            SessionEvent::Down => (TradingStatus::Unknown, Quality::Stale, b'D'),
+            SessionEvent::Ended => (TradingStatus::Closed, Quality::Closed, b'Z'),
+        };
+        // Rows first: each names the record below before the ring shows it.
+        let market_n = self.writer.market.next_number();
+        self.normaliser.set_quality(quality, Some(market_n), &mut self.writer);
+        let head = lane_head(kind::STATUS, status as u8, now_ns, self.market_sequence as u32);
+        let [w0, w1, w2, w3] = head.words();
+        let [a, b, c] = status_body(StatusCause::Session, letter, *b"        ");
+        self.writer.market.push(&[w0, w1, w2, w3, a, b, c]);
+        self.writer.market.commit();
+    }
+
+    /// End of a burst: heads and the feed's sequence. The caller then wakes the sleepers.
+    pub fn end_burst(&mut self, next_sequence: u64) {
+        self.writer.publish_heads();
+        self.market_sequence = self.market_sequence.max(next_sequence.saturating_sub(1));
+        self.feed.set_sequence(self.market_sequence);
+        self.feed.counters.set_feed(FeedCounter::NextSequence, next_sequence);
+    }
+
+    /// The last thing that a lane writes. `now_ns`: the monotonic clock. The caller then wakes the sleepers.
+    pub fn close(&mut self, now_ns: u64) {
+        self.normaliser.set_quality(Quality::Closed, None, &mut self.writer);
+        self.feed.set_state(FeedState::Closed);
+        self.writer.publish_heads();
+        self.writer.set_state(State::Closed);
+        self.writer.heartbeat(now_ns);
+    }
+
+    /// Adds `by` to a counter of the feed.
+    pub fn count(&mut self, counter: FeedCounter, by: u64) {
+        self.feed.counters.add_feed(counter, by);
+    }
+
+    /// Adds `by` to a counter of the lane.
+    pub fn count_lane(&mut self, counter: LaneCounter, by: u64) {
+        self.writer.counters.add(counter, by);
+    }
+}
+
+/// Head of a record about the lane itself: no instrument, no venue time. It repeats the last venue sequence, so that
+/// recovery finds the same place whichever record is the last.
+pub(super) fn lane_head(kind: u8, side_or_code: u8, now_ns: u64, venue_sequence_low: u32) -> Head {
+    Head {
+        kind,
+        flags: flag::LAST | flag::RECV_USER,
+        span: 1,
+        side_or_code,
+        instrument_id: INSTRUMENT_NONE,
+        ts_event: 0,
+        ts_recv: now_ns,
+        publish_delay_ns: 0,
+        venue_sequence_low,
+    }
+}
