@@ -99,32 +99,34 @@ extern "C" {
 /* Written by tests/c_header.rs from the Rust constants. Do not edit. */
 
 /* Version, sizes and limits. */
-#define TL_MAGIC              UINT64_C(0x454e414c4b434954)
-#define TL_ABI_VERSION        UINT64_C(0x0000000100000000)
-#define TL_LAYOUT_HASH        UINT64_C(0xeeb5f3a7239fa999)
-#define TL_HEADER_BYTES       4096
-#define TL_STATIC_WORDS       64
-#define TL_SLOT_WORDS         7
-#define TL_SPAN_MAX           64
-#define TL_RECORD_WORDS_MAX   385
-#define TL_CONTINUATION       128
-#define TL_SKIP_WORD          4
-#define TL_SEQUENCE_LIMIT     UINT64_C(0x0020000000000000)
-#define TL_SLOTS_MIN          1024
-#define TL_SLOTS_MAX          1073741824
-#define TL_INSTRUMENTS_MAX    4194304
-#define TL_DEPTH_BYTES_MAX    UINT64_C(0x0000001000000000)
-#define TL_LANE_COUNTER_WORDS 128
-#define TL_FEEDS_MAX          16
-#define TL_FEED_WORDS         64
-#define TL_ENTRY_WORDS        32
-#define TL_ROW_WORDS          32
-#define TL_ROW_RETRIES        64
-#define TL_LEVEL_WORDS        3
-#define TL_DEPTH_CLASS_MAX    200
-#define TL_HEARTBEAT_LIMIT_NS 250000000
-#define TL_SEGMENT_REPLAY     1
-#define TL_INSTRUMENT_NONE    UINT64_C(0x00000000ffffffff)
+#define TL_MAGIC                 UINT64_C(0x454e414c4b434954)
+#define TL_ABI_VERSION           UINT64_C(0x0000000100000001)
+#define TL_LAYOUT_HASH           UINT64_C(0xeeb5f3a7239fa999)
+#define TL_HEADER_BYTES          4096
+#define TL_STATIC_WORDS          64
+#define TL_SLOT_WORDS            7
+#define TL_SPAN_MAX              64
+#define TL_RECORD_WORDS_MAX      385
+#define TL_CONTINUATION          128
+#define TL_SKIP_WORD             4
+#define TL_SEQUENCE_LIMIT        UINT64_C(0x0020000000000000)
+#define TL_SLOTS_MIN             1024
+#define TL_SLOTS_MAX             1073741824
+#define TL_INSTRUMENTS_MAX       4194304
+#define TL_DEPTH_BYTES_MAX       UINT64_C(0x0000001000000000)
+#define TL_LANE_COUNTER_WORDS    128
+#define TL_FEEDS_MAX             16
+#define TL_FEED_WORDS            64
+#define TL_ENTRY_WORDS           32
+#define TL_ROW_WORDS             32
+#define TL_ROW_RETRIES           64
+#define TL_LEVEL_WORDS           3
+#define TL_DEPTH_CLASS_MAX       200
+#define TL_HEARTBEAT_LIMIT_NS    250000000
+#define TL_SEGMENT_REPLAY        1
+#define TL_INSTRUMENT_NONE       UINT64_C(0x00000000ffffffff)
+#define TL_PROVIDER_TRAITS_BYTES 112
+#define TL_NEWS_BYTES_MAX        16384
 #define TL_DEPTH_CLASSES {0, 5, 10, 20, 50, 200}
 #define TL_PRICE_NONE    INT64_MAX
 #define TL_QUANTITY_NONE UINT64_MAX
@@ -220,25 +222,49 @@ extern "C" {
 #define TL_ROW_OPEN_INTEREST  22
 
 /* Kinds of record. */
-#define TL_KIND_ADD           65
-#define TL_KIND_CANCEL        67
-#define TL_KIND_MODIFY        77
-#define TL_KIND_CLEAR         82
-#define TL_KIND_FILL          70
-#define TL_KIND_TRADE         84
-#define TL_KIND_TRADE_BREAK   66
-#define TL_KIND_QUOTE         81
-#define TL_KIND_LEVEL         76
-#define TL_KIND_STATUS        83
-#define TL_KIND_IMBALANCE     73
-#define TL_KIND_PRICE_BAND    80
-#define TL_KIND_INSTRUMENT    68
-#define TL_KIND_VENUE_MESSAGE 86
-#define TL_KIND_GAP           71
-#define TL_KIND_RESTART       88
-#define TL_KIND_SKIP          75
-#define TL_KIND_MARK          109
-#define TL_KIND_ANOMALY       78
+#define TL_KIND_ADD            65
+#define TL_KIND_CANCEL         67
+#define TL_KIND_MODIFY         77
+#define TL_KIND_CLEAR          82
+#define TL_KIND_FILL           70
+#define TL_KIND_TRADE          84
+#define TL_KIND_TRADE_BREAK    66
+#define TL_KIND_QUOTE          81
+#define TL_KIND_LEVEL          76
+#define TL_KIND_STATUS         83
+#define TL_KIND_IMBALANCE      73
+#define TL_KIND_PRICE_BAND     80
+#define TL_KIND_INSTRUMENT     68
+#define TL_KIND_VENUE_MESSAGE  86
+#define TL_KIND_GAP            71
+#define TL_KIND_RESTART        88
+#define TL_KIND_SKIP           75
+#define TL_KIND_MARK           109
+#define TL_KIND_ANOMALY        78
+#define TL_KIND_OFFICIAL_PRICE 79
+#define TL_KIND_INDICATIVE     105
+#define TL_KIND_INDEX_VALUE    90
+#define TL_KIND_NEWS           110
+
+/* Codes of official prices. */
+#define TL_OFFICIAL_REFERENCE 82
+#define TL_OFFICIAL_CLOSE     67
+
+/* Codes of clear records: the day begins anew; only the book is emptied. */
+#define TL_CLEAR_DAY  78
+#define TL_CLEAR_BOOK 75
+
+/* First byte of attributes of X-stream venues in provider_traits; 'X' stands at MARK. */
+#define TL_XSTREAM_ISIN         0
+#define TL_XSTREAM_BOARD        12
+#define TL_XSTREAM_SECTOR       20
+#define TL_XSTREAM_CLASS        32
+#define TL_XSTREAM_CURRENCY     44
+#define TL_XSTREAM_LISTING_TYPE 47
+#define TL_XSTREAM_MARKET_TYPE  48
+#define TL_XSTREAM_PRICE_TYPE   49
+#define TL_XSTREAM_NAME         50
+#define TL_XSTREAM_MARK         111
 
 /* Flags of a record: last of its venue event in this ring; part of an image; its book is not whole; a trade that
    is no volume; against a hidden order; ts_recv taken in user space; one ts_recv for several messages. */
@@ -307,6 +333,7 @@ extern "C" {
 #define TL_COUNTER_BURST_MAX          21
 #define TL_COUNTER_WAKES              22
 #define TL_COUNTER_HOT_ALLOCATIONS    23
+#define TL_COUNTER_EXTENDED           24
 
 /* Counters of a feed, in words from TL_FEED_COUNTERS on. */
 #define TL_FEED_COUNTER_BYTES               0
@@ -687,7 +714,7 @@ typedef struct tl_instrument {
     int64_t strike;       /* TL_PRICE_NONE: none */
     uint32_t underlying;  /* id; UINT32_MAX: none */
     uint64_t provider_code;
-    unsigned char provider_traits[32];
+    unsigned char provider_traits[TL_PROVIDER_TRAITS_BYTES]; /* X-stream venues: see TL_XSTREAM_* */
     uint64_t depth_at; /* byte in the depth area */
 } tl_instrument;
 
@@ -728,7 +755,7 @@ static inline int tl_directory_entry(const tl_segment *s, uint64_t row, tl_instr
     out->strike = (int64_t)words[TL_ENTRY_STRIKE];
     out->underlying = (uint32_t)words[TL_ENTRY_UNDERLYING];
     out->provider_code = words[TL_ENTRY_PROVIDER_CODE];
-    memcpy(out->provider_traits, words + TL_ENTRY_PROVIDER_TRAITS, 32);
+    memcpy(out->provider_traits, words + TL_ENTRY_PROVIDER_TRAITS, TL_PROVIDER_TRAITS_BYTES);
     out->depth_at = words[TL_ENTRY_DEPTH_AT];
     return TL_OK;
 }

@@ -78,6 +78,8 @@ counters! {
         Wakes = "wakes",
         /// Allocations made between receiving a burst and publishing it: only instruments seen for the first time cost any.
         HotAllocations = "hot_allocations",
+        /// Messages longer than the longest form that the dialect knows: read by their prefix, and applied.
+        Extended = "extended",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::layout::{DEPTH_CLASSES, DIRECTORY_ENTRY_WORDS, Layout, depth_bytes, entry, live};
+use crate::layout::{DEPTH_CLASSES, DIRECTORY_ENTRY_WORDS, Layout, PROVIDER_TRAITS_BYTES, depth_bytes, entry, live};
 use crate::record::{PRICE_NONE, Price, Quantity};
 use crate::sync::{Site, fence_acquire, store_release};
 use crate::sys::Mapping;
@@ -83,6 +83,35 @@ impl<const N: usize> std::fmt::Display for Text<N> {
     }
 }
 
+/// Where the attributes of an instrument stand in [`Instrument::provider_traits`] when its venue speaks a dialect of
+/// X-stream ITCH (DSE, Japannext): each a range of bytes, ASCII, padded with NULs.
+pub mod xstream {
+    use std::ops::Range;
+
+    /// ISIN.
+    pub const ISIN: Range<usize> = 0..12;
+    /// Board or group that it trades on.
+    pub const BOARD: Range<usize> = 12..20;
+    /// Business sector, as the venue cuts it.
+    pub const SECTOR: Range<usize> = 20..32;
+    /// Class of instrument, as the venue cuts it.
+    pub const CLASS: Range<usize> = 32..44;
+    /// Currency, ISO code.
+    pub const CURRENCY: Range<usize> = 44..47;
+    /// Listing type: share category at DSE.
+    pub const LISTING_TYPE: Range<usize> = 47..48;
+    /// Market type.
+    pub const MARKET_TYPE: Range<usize> = 48..49;
+    /// How prices are to be read.
+    pub const PRICE_TYPE: Range<usize> = 49..50;
+    /// Name of the security.
+    pub const NAME: Range<usize> = 50..110;
+    /// Tells this layout from others: [`MARK_VALUE`] stands here.
+    pub const MARK: usize = 111;
+    /// See [`MARK`].
+    pub const MARK_VALUE: u8 = b'X';
+}
+
 /// One tradable thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instrument {
@@ -114,8 +143,8 @@ pub struct Instrument {
     pub underlying: u32,
     /// The provider's index for today.
     pub provider_code: u64,
-    /// The provider's attributes, verbatim.
-    pub provider_traits: [u8; 32],
+    /// The provider's attributes: verbatim as its announcement has them, or as [`xstream`] lays them out.
+    pub provider_traits: [u8; PROVIDER_TRAITS_BYTES],
 }
 
 impl Instrument {
@@ -136,7 +165,7 @@ impl Instrument {
             strike: PRICE_NONE,
             underlying: u32::MAX,
             provider_code: 0,
-            provider_traits: [0; 32],
+            provider_traits: [0; PROVIDER_TRAITS_BYTES],
         }
     }
 

@@ -207,6 +207,10 @@ pub const fn depth_bytes(levels: u16) -> usize {
     2 * side_bytes(levels)
 }
 
+/// Bytes of a provider's attributes in a directory entry.
+pub const PROVIDER_TRAITS_BYTES: usize = 112;
+const _: () = assert!(entry::PROVIDER_TRAITS + PROVIDER_TRAITS_BYTES / 8 <= DIRECTORY_ENTRY_WORDS);
+
 /// Words of a directory entry. All but the provider code stay as they were written.
 pub mod entry {
     /// Lasting id, in the low 32 bits.
@@ -232,7 +236,8 @@ pub mod entry {
     pub const UNDERLYING: usize = 12;
     /// The provider's index for today (Nasdaq: stock locate). May be written again.
     pub const PROVIDER_CODE: usize = 13;
-    /// The provider's attributes, 32 bytes verbatim (Nasdaq: the bytes of `R` from market category on, zero-padded).
+    /// The provider's attributes, [`super::PROVIDER_TRAITS_BYTES`] (Nasdaq: the bytes of `R` from market category on,
+    /// zero-padded; X-stream venues: see [`crate::directory::xstream`]).
     pub const PROVIDER_TRAITS: usize = 14;
 }
 

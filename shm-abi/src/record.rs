@@ -15,6 +15,10 @@
 
 use crate::ring::{KIND_SKIP, word0};
 
+mod notice;
+
+pub use notice::*;
+
 /// Price in 1e-9 of the instrument's currency.
 pub type Price = i64;
 /// Quantity in 10^-quantity_decimals of the instrument (0 decimals for shares).
@@ -33,7 +37,7 @@ pub const HEAD_WORDS: usize = 4;
 pub const BODY_WORDS: usize = 3;
 
 /// Kinds of record: ASCII, so that a dump reads itself. `orders`: A C F R T (and M for venues that amend in place);
-/// `market`: Q L T B S I P D V and R; both: G X K m N.
+/// `market`: Q L T B S I P D V O i Z n and R; both: G X K m N.
 pub mod kind {
     /// Order added at the tail of its level: order id, price, quantity.
     pub const ADD: u8 = b'A';
@@ -41,7 +45,8 @@ pub mod kind {
     pub const CANCEL: u8 = b'C';
     /// Order amended in place (no venue of this version does it): order id, price, new quantity.
     pub const MODIFY: u8 = b'M';
-    /// Every order of the instrument is gone. In `market`: its window is empty.
+    /// Every order of the instrument is gone. In `market`: its window is empty. `side_or_code`: see
+    /// [`super::clear_code`].
     pub const CLEAR: u8 = b'R';
     /// An order was filled: order id, its own price, quantity filled. A cancel of the same quantity follows.
     pub const FILL: u8 = b'F';
@@ -73,6 +78,14 @@ pub mod kind {
     pub const MARK: u8 = b'm';
     /// A venue message that could not be applied: see [`super::Anomaly`].
     pub const ANOMALY: u8 = b'N';
+    /// A price that the venue has set: price ([`super::PRICE_NONE`]: none). `side_or_code`: see [`super::official_code`].
+    pub const OFFICIAL_PRICE: u8 = b'O';
+    /// What an auction would give now; two slots: see [`super::Indicative`].
+    pub const INDICATIVE: u8 = b'i';
+    /// Value of an index: value, 1e-9.
+    pub const INDEX_VALUE: u8 = b'Z';
+    /// A part of a news item, of several slots: see [`super::News`].
+    pub const NEWS: u8 = b'n';
 }
 
 /// Bits of the flags byte.
@@ -450,7 +463,10 @@ pub enum Body<'r> {
         quantity: Quantity,
     },
     /// [`kind::CLEAR`].
-    Clear,
+    Clear {
+        /// What begins anew: see [`clear_code`].
+        code: u8,
+    },
     /// [`kind::TRADE`].
     Trade {
         /// Side of the resting order, or a cross: see [`trade_code`].
@@ -539,6 +555,22 @@ pub enum Body<'r> {
     },
     /// [`kind::ANOMALY`].
     Anomaly(Anomaly),
+    /// [`kind::OFFICIAL_PRICE`].
+    OfficialPrice {
+        /// Which: see [`official_code`].
+        code: u8,
+        /// The price, or [`PRICE_NONE`].
+        price: Price,
+    },
+    /// [`kind::INDICATIVE`].
+    Indicative(Indicative),
+    /// [`kind::INDEX_VALUE`].
+    IndexValue {
+        /// The value, 1e-9.
+        value: Price,
+    },
+    /// [`kind::NEWS`].
+    News(News<'r>),
     /// A kind that this version does not know, or a record shorter than its kind needs.
     Other,
 }
@@ -598,7 +630,11 @@ impl<'r> Record<'r> {
             kind::ADD | kind::CANCEL | kind::MODIFY | kind::FILL => {
                 Body::Order { side, order_id: a, price: b as i64, quantity: c }
             }
-            kind::CLEAR => Body::Clear,
+            kind::CLEAR => Body::Clear { code: self.head.side_or_code },
+            kind::OFFICIAL_PRICE => Body::OfficialPrice { code: self.head.side_or_code, price: a as i64 },
+            kind::INDEX_VALUE => Body::IndexValue { value: a as i64 },
+            kind::INDICATIVE => notice::indicative(self.body).map_or(Body::Other, Body::Indicative),
+            kind::NEWS => notice::news(self.body).map_or(Body::Other, Body::News),
             kind::TRADE => Body::Trade { code: self.head.side_or_code, match_id: a, price: b as i64, quantity: c },
             kind::TRADE_BREAK => Body::TradeBreak { match_id: a, price: b as i64, quantity: c },
             kind::QUOTE => Body::Quote { side, price: a as i64, quantity: b, orders: c },

@@ -12,15 +12,16 @@ use std::process::Command;
 use common::{plan, runtime_dir, span_words, words_of};
 use shm_abi::board::{Level, ROW_RETRIES, RowImage};
 use shm_abi::counters::{FeedCounter, LANE_COUNTER_WORDS, LaneCounter};
-use shm_abi::directory::{Instrument, InstrumentKind};
+use shm_abi::directory::{Instrument, InstrumentKind, xstream};
 use shm_abi::layout::{
     DEPTH_BYTES_MAX, DEPTH_CLASSES, DIRECTORY_ENTRY_WORDS, FEED_WORDS, FEEDS_MAX, FLAG_REPLAY, HEADER_BYTES,
-    HEARTBEAT_LIMIT_NS, INSTRUMENTS_MAX, LEVEL_WORDS, ROW_WORDS, SLOTS_MAX, SLOTS_MIN, STATIC_WORDS, State, entry,
-    feed, header, layout_hash, live, row,
+    HEARTBEAT_LIMIT_NS, INSTRUMENTS_MAX, LEVEL_WORDS, PROVIDER_TRAITS_BYTES, ROW_WORDS, SLOTS_MAX, SLOTS_MIN,
+    STATIC_WORDS, State, entry, feed, header, layout_hash, live, row,
 };
 use shm_abi::record::{
-    AnomalyCode, Head, INSTRUMENT_NONE, Imbalance, PRICE_NONE, Record, Restart, Side, StatusCause, TradingStatus,
-    VENUE_MESSAGE_MAX, flag, imbalance_body, kind, restart_body, side, split_words, status_body, venue_message_body,
+    AnomalyCode, Head, INSTRUMENT_NONE, Imbalance, Indicative, NEWS_BYTES_MAX, NEWS_WORDS, PRICE_NONE, Record, Restart,
+    Side, StatusCause, TradingStatus, VENUE_MESSAGE_MAX, clear_code, flag, imbalance_body, indicative_body, kind,
+    news_body, official_code, restart_body, side, split_words, status_body, venue_message_body,
 };
 use shm_abi::ring::{
     CONTINUATION, LossReason, Polled, RECORD_WORDS_MAX, Rejoin, SEQUENCE_LIMIT, SKIP_WORD, SPAN_MAX, word0,
@@ -85,6 +86,8 @@ fn generated() -> String {
         ("HEARTBEAT_LIMIT_NS", HEARTBEAT_LIMIT_NS),
         ("SEGMENT_REPLAY", FLAG_REPLAY),
         ("INSTRUMENT_NONE", INSTRUMENT_NONE.into()),
+        ("PROVIDER_TRAITS_BYTES", PROVIDER_TRAITS_BYTES as u64),
+        ("NEWS_BYTES_MAX", NEWS_BYTES_MAX as u64),
     ];
     defines(&mut text, "Version, sizes and limits.", "", sizes);
     let classes = DEPTH_CLASSES.map(|class| class.to_string()).join(", ");
@@ -128,9 +131,32 @@ fn generated() -> String {
     );
     let kinds = family!(kind {
         ADD CANCEL MODIFY CLEAR FILL TRADE TRADE_BREAK QUOTE LEVEL STATUS IMBALANCE PRICE_BAND INSTRUMENT VENUE_MESSAGE
-        GAP RESTART SKIP MARK ANOMALY
+        GAP RESTART SKIP MARK ANOMALY OFFICIAL_PRICE INDICATIVE INDEX_VALUE NEWS
     });
     defines(&mut text, "Kinds of record.", "KIND_", kinds);
+    let codes = family!(official_code { REFERENCE CLOSE });
+    defines(&mut text, "Codes of official prices.", "OFFICIAL_", codes);
+    let codes = family!(clear_code { DAY BOOK });
+    defines(&mut text, "Codes of clear records: the day begins anew; only the book is emptied.", "CLEAR_", codes);
+    let starts = &[
+        ("ISIN", xstream::ISIN),
+        ("BOARD", xstream::BOARD),
+        ("SECTOR", xstream::SECTOR),
+        ("CLASS", xstream::CLASS),
+        ("CURRENCY", xstream::CURRENCY),
+        ("LISTING_TYPE", xstream::LISTING_TYPE),
+        ("MARKET_TYPE", xstream::MARKET_TYPE),
+        ("PRICE_TYPE", xstream::PRICE_TYPE),
+        ("NAME", xstream::NAME),
+        ("MARK", xstream::MARK..xstream::MARK + 1),
+    ]
+    .map(|(name, range)| (name, range.start as u64));
+    defines(
+        &mut text,
+        "First byte of attributes of X-stream venues in provider_traits; 'X' stands at MARK.",
+        "XSTREAM_",
+        starts,
+    );
     let flags = family!(flag { LAST SNAPSHOT SUSPECT NOT_PRINTED HIDDEN RECV_USER RECV_COALESCED });
     defines(
         &mut text,
@@ -248,6 +274,9 @@ fn write_every_kind(writer: &mut LaneWriter) {
     let restart = Restart { old_epoch: 9, old_end: 10, session: *b"       session1 ", venue_sequence: 11, reason: 1 };
     let mut message = [0; 1 + VENUE_MESSAGE_MAX / 8];
     let used = venue_message_body(b"a message of the venue, verbatim, of 50 bytes, ok.", &mut message);
+    let indicative = Indicative { price: 1, quantity: 2, best_bid: PRICE_NONE, best_offer: 4 };
+    let mut news = [0; NEWS_WORDS];
+    let news_used = news_body(77, 0, 1, false, "DSE\0a title\0a reference\0a text of some length", &mut news);
     let bodies: &[(u8, u8, &[u64])] = &[
         (kind::ADD, side::BID, &[1 << 63, -5i64 as u64, u64::MAX]),
         (kind::CANCEL, side::ASK, &[1, 2, 3]),
@@ -267,6 +296,10 @@ fn write_every_kind(writer: &mut LaneWriter) {
         (kind::RESTART, side::NONE, &restart_body(&restart)),
         (kind::MARK, side::NONE, &[1 << 40, s0, s1]),
         (kind::ANOMALY, AnomalyCode::Overfill as u8, &[1, 2, 3]),
+        (kind::OFFICIAL_PRICE, official_code::CLOSE, &[1, 0, 0]),
+        (kind::INDICATIVE, b'O', &indicative_body(&indicative)),
+        (kind::INDEX_VALUE, side::NONE, &[1, 0, 0]),
+        (kind::NEWS, side::NONE, &news[..news_used]),
         (b'?', 0, &[1, 2, 3]),
     ];
     for (kind, code, body) in bodies {

@@ -7,8 +7,9 @@ mod common;
 use common::cases;
 use proptest::prelude::*;
 use shm_abi::record::{
-    Anomaly, AnomalyCode, Body, HEAD_WORDS, Head, Imbalance, PRICE_NONE, QUANTITY_NONE, Record, Restart, Side, Status,
-    StatusCause, TradingStatus, VENUE_MESSAGE_MAX, flag, imbalance_body, join_words, kind, restart_body, side,
+    Anomaly, AnomalyCode, Body, HEAD_WORDS, Head, Imbalance, Indicative, NEWS_BYTES_MAX, NEWS_PART_BYTES, NEWS_WORDS,
+    PRICE_NONE, QUANTITY_NONE, Record, Restart, Side, Status, StatusCause, TradingStatus, VENUE_MESSAGE_MAX,
+    clear_code, flag, imbalance_body, indicative_body, join_words, kind, news_body, official_code, restart_body, side,
     split_words, status_body, venue_message_body,
 };
 
@@ -57,6 +58,7 @@ fn every_kind_comes_back_as_it_went_in() {
         near_price: -4,
         letters: *b"BOL",
     };
+    let indicative = Indicative { price, quantity: 5, best_bid: PRICE_NONE, best_offer: 6 };
     let restart = Restart { old_epoch: 9, old_end: 10, session, venue_sequence: 11, reason: 2 };
     let status = Status {
         status: TradingStatus::Halted,
@@ -72,7 +74,12 @@ fn every_kind_comes_back_as_it_went_in() {
         (kind::CANCEL, side::BID, order_body.clone(), order),
         (kind::MODIFY, side::BID, order_body.clone(), order),
         (kind::FILL, side::BID, order_body, order),
-        (kind::CLEAR, side::NONE, vec![0; 3], Body::Clear),
+        (kind::CLEAR, side::NONE, vec![0; 3], Body::Clear { code: clear_code::DAY }),
+        (kind::CLEAR, clear_code::BOOK, vec![0; 3], Body::Clear { code: clear_code::BOOK }),
+        (kind::OFFICIAL_PRICE, b'R', vec![7, 0, 0], Body::OfficialPrice { code: official_code::REFERENCE, price: 7 }),
+        (kind::INDEX_VALUE, side::NONE, vec![7, 0, 0], Body::IndexValue { value: 7 }),
+        (kind::INDICATIVE, b'O', indicative_body(&indicative).to_vec(), Body::Indicative(indicative)),
+        (kind::INDICATIVE, b'O', vec![0; 3], Body::Other),
         (kind::TRADE, b'O', vec![7, 8, 9], Body::Trade { code: b'O', match_id: 7, price: 8, quantity: 9 }),
         (kind::TRADE_BREAK, side::NONE, vec![7, 8, 9], Body::TradeBreak { match_id: 7, price: 8, quantity: 9 }),
         (kind::QUOTE, side::ASK, vec![7, 8, 9], Body::Quote { side: ask, price: 7, quantity: 8, orders: 9 }),
@@ -107,6 +114,28 @@ fn every_kind_comes_back_as_it_went_in() {
         assert_eq!(record.body_words(), body);
     }
     assert_eq!(join_words(s0, s1), session);
+}
+
+#[test]
+fn news_come_back_part_by_part() {
+    let text = "খ".repeat(2000);
+    for len in [0, 3, 9, 24, 600, NEWS_PART_BYTES / 3 * 3] {
+        let mut body = [u64::MAX; NEWS_WORDS];
+        let used = news_body(u32::MAX, 3, 9, len == 9, &text[..len], &mut body);
+        assert!(body[2 + len.div_ceil(8)..used].iter().all(|word| *word == 0), "length {len}");
+        let words = words(&head(kind::NEWS, side::NONE), &body[..used]);
+        let Body::News(news) = Record::new(0, &words).unwrap().body() else { panic!("length {len}") };
+        assert_eq!((news.id, news.part, news.parts, news.cut), (u32::MAX, 3, 9, len == 9));
+        assert_eq!(news.text.bytes().collect::<Vec<_>>(), text.as_bytes()[..len]);
+    }
+    let whole = "x".repeat(NEWS_PART_BYTES + 1);
+    let mut body = [0; NEWS_WORDS];
+    assert_eq!(news_body(1, 0, 1, false, &whole, &mut body), NEWS_WORDS);
+    // An item fits into the smallest ring, and a foreign length leads nowhere.
+    assert!(NEWS_BYTES_MAX.div_ceil(NEWS_PART_BYTES) * 64 < 1024);
+    let words = words(&head(kind::NEWS, side::NONE), &[1, u64::MAX, u64::from_le_bytes(*b"only 8.."), 0]);
+    let Body::News(news) = Record::new(0, &words).unwrap().body() else { panic!("a foreign length") };
+    assert_eq!((news.text.len(), news.cut), (16, true));
 }
 
 #[test]

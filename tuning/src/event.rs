@@ -1,7 +1,7 @@
 //! Events in words: one description from which text and JSON are both made.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use shm_abi::record::{INSTRUMENT_NONE, StatusCause, flag, gap_reason, kind, trade_code};
+use shm_abi::record::{INSTRUMENT_NONE, StatusCause, clear_code, flag, gap_reason, kind, official_code, trade_code};
 use shm_abi::ring::LossReason;
 use ticklane_client::{Body, Event, Instrument, Price, Quantity, Record, RestartReason, Restarted, RingName, Side};
 
@@ -213,6 +213,10 @@ fn kind_name(code: u8) -> &'static str {
         kind::RESTART => "restart",
         kind::MARK => "mark",
         kind::ANOMALY => "anomaly",
+        kind::OFFICIAL_PRICE => "official_price",
+        kind::INDICATIVE => "indicative",
+        kind::INDEX_VALUE => "index_value",
+        kind::NEWS => "news",
         _ => "unknown",
     }
 }
@@ -323,6 +327,39 @@ fn body_fields(record: &Record<'_>, instrument: Option<&Instrument>) -> Fields {
         Body::Anomaly(anomaly) => {
             fields.text("code", anomaly.code.name()).number("venue_sequence", anomaly.venue_sequence);
             fields.text("subject", anomaly.subject).text("detail", anomaly.detail);
+        }
+        Body::Clear { code } => {
+            fields.text("code", if code == clear_code::BOOK { "book" } else { "day" });
+        }
+        Body::OfficialPrice { code, price: at } => {
+            let name = match code {
+                official_code::REFERENCE => "reference",
+                official_code::CLOSE => "close",
+                _ => "unknown",
+            };
+            fields.text("code", name).add("price", price(at));
+        }
+        Body::Indicative(indicative) => {
+            fields.text("auction", ascii(&[record.head.side_or_code])).add("price", price(indicative.price));
+            fields.add("quantity", quantity(indicative.quantity));
+            fields.add("best_bid", price(indicative.best_bid)).add("best_offer", price(indicative.best_offer));
+        }
+        Body::IndexValue { value } => {
+            fields.add("value", price(value));
+        }
+        Body::News(news) => {
+            let bytes: Vec<u8> = news.text.bytes().collect();
+            // Its NULs part issuer, title, reference and body; other control characters are shown, not obeyed.
+            let text: String = String::from_utf8_lossy(&bytes)
+                .chars()
+                .flat_map(|c| match c {
+                    '\0' => vec!['|'],
+                    c if c.is_control() => c.escape_default().collect(),
+                    c => vec![c],
+                })
+                .collect();
+            fields.number("id", news.id).number("part", news.part).number("parts", news.parts);
+            fields.add("cut", Value::Flag(news.cut)).text("text", text);
         }
         _ => {}
     }

@@ -178,7 +178,7 @@ impl Books {
                     _ => {}
                 }
             }
-            Body::Clear => self.clear(id),
+            Body::Clear { .. } => self.clear(id),
             Body::Gap { .. } => self.doubt(id),
             Body::Restart(restart) => match RestartReason::from_code(restart.reason) {
                 // Everything begins anew, at the venue's first message; a later beginning is declared as a gap.

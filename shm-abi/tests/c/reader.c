@@ -52,7 +52,7 @@ static void print_rows(const tl_segment *lane) {
                index, entry.instrument_id, entry.symbol, entry.venue, entry.kind, entry.price_decimals,
                entry.quantity_decimals, entry.option_side, entry.depth_class, entry.tick, entry.lot, entry.expiry_ns,
                entry.strike, entry.underlying, entry.provider_code);
-        for (i = 0; i < 32; i++) printf("%02x", entry.provider_traits[i]);
+        for (i = 0; i < TL_PROVIDER_TRAITS_BYTES; i++) printf("%02x", entry.provider_traits[i]);
         printf("\n");
         error = tl_board_read(lane, index, &row);
         printf("row %" PRIu64 " error %d", index, error);

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use shm_abi::directory::{Instrument, InstrumentKind, Text};
-use shm_abi::record::{AnomalyCode, flag, kind};
+use shm_abi::layout::PROVIDER_TRAITS_BYTES;
+use shm_abi::record::{AnomalyCode, clear_code, flag, kind};
 use shm_abi::segment::LaneWriter;
 use wire::itch50::StockDirectory;
 use zerocopy::IntoBytes;
@@ -35,7 +36,7 @@ const PRICE_DECIMALS: u8 = 4;
 
 /// The directory entry that an announcement makes.
 fn instrument(message: &StockDirectory, locate: u16, id: u32, venue: &str, class: u16) -> Instrument {
-    let mut traits = [0; 32];
+    let mut traits = [0; PROVIDER_TRAITS_BYTES];
     let attributes = &message.as_bytes()[TRAITS_AT..];
     traits[..attributes.len()].copy_from_slice(attributes);
     let kind = if message.authenticity == b'T' { InstrumentKind::Test } else { InstrumentKind::Equity };
@@ -79,7 +80,7 @@ impl<I: InstrumentIds> Feed<I> {
         let mut io = self.begin(&event, lane);
         if new && self.imaging {
             // A reader may have a book of it from the epoch before.
-            io.out.both(event.record(kind::CLEAR, NO_SIDE, 0, [0; 3]));
+            io.out.both(event.record(kind::CLEAR, clear_code::BOOK, 0, [0; 3]));
         }
         let body = [facts.row.into(), facts.class.into(), locate.into()];
         io.out.market.put(event.record(kind::INSTRUMENT, NO_SIDE, 0, body));

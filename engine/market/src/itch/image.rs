@@ -5,11 +5,11 @@
 //! special case; the books stay suspect until its end.
 
 use shm_abi::board::{Level, RowUpdate};
-use shm_abi::record::{PRICE_NONE, StatusCause, TradingStatus, flag, kind, status_body};
+use shm_abi::record::{PRICE_NONE, StatusCause, TradingStatus, clear_code, flag, kind, status_body};
 use shm_abi::segment::LaneWriter;
 
 use super::{Facts, Feed, InstrumentIds, Itch, SIDES, Stamps, quality_of};
-use crate::publish::{Event, Io, Known, NO_SIDE};
+use crate::publish::{Event, Io, Known};
 
 /// Letter of the session status that stands at the end of an image.
 const IMAGE_DONE: u8 = b'I';
@@ -113,7 +113,7 @@ impl<I: InstrumentIds> Feed<I> {
         self.book.clear(at as u32);
         facts.name(&mut event);
         let mut io = Io::open(known, None, lane);
-        io.out.both(event.record(kind::CLEAR, NO_SIDE, 0, [0; 3]));
+        io.out.both(event.record(kind::CLEAR, clear_code::BOOK, 0, [0; 3]));
         let mut row = io.board.update(facts.row as usize);
         clear_book_of_row(&mut row);
         row.set_quality(quality_of(&facts, self.quality));

@@ -165,7 +165,7 @@ impl Mirror {
                     let old = self.quotes.insert((id, side.expect("a side")), quote);
                     assert_ne!(old, Some(quote), "a quote that did not change");
                 }
-                Body::Clear => {
+                Body::Clear { .. } => {
                     for side in [Side::Bid, Side::Ask] {
                         self.windows.remove(&(id, side));
                         self.quotes.remove(&(id, side));

@@ -1,7 +1,7 @@
 //! From records to events of topics.
 
 use shm_abi::board::Level;
-use shm_abi::record::{Body, Head, Record, kind, restart_reason};
+use shm_abi::record::{Body, Head, QUANTITY_NONE, Record, kind, restart_reason};
 use shm_abi::ring::Lost;
 
 use super::lanes::Reread;
@@ -34,7 +34,9 @@ impl Shard {
         let instrument = this.known(head.instrument_id).instrument;
         let about = (instrument != NONE).then_some(instrument);
         match (head.kind, about) {
-            (kind::QUOTE | kind::LEVEL | kind::CLEAR, Some(place)) => self.change(lane, place, record),
+            (kind::QUOTE | kind::LEVEL | kind::CLEAR | kind::OFFICIAL_PRICE | kind::INDEX_VALUE, Some(place)) => {
+                self.change(lane, place, record)
+            }
             (kind::TRADE | kind::TRADE_BREAK, _) => self.trade(lane, about, record, now),
             (kind::ANOMALY, Some(place)) => self.must_reread(lane, place, record.n, Reread::Row),
             (kind::STATUS, Some(place)) => self.must_reread(lane, place, record.n, Reread::Status),
@@ -85,8 +87,10 @@ impl Shard {
                 let ts_event = record.head.ts_event;
                 instrument.quote.trade(code, record.head.flags, LastTrade { price, quantity, match_id, ts_event });
             }
-            Body::Clear => {
-                instrument.quote.clear();
+            Body::OfficialPrice { code, price } => instrument.quote.official(code, price),
+            Body::IndexValue { value } => instrument.quote.index(value, record.head.ts_event),
+            Body::Clear { code } => {
+                instrument.quote.clear(code);
                 instrument.window.clear();
                 self.must_reread(lane, place, record.n, Reread::Status);
             }
@@ -113,6 +117,10 @@ impl Shard {
         };
         let Some(place) = about else { return };
         self.change(lane, place, record);
+        if matches!(record.body(), Body::TradeBreak { quantity, .. } if quantity != QUANTITY_NONE) {
+            // A known print was taken out of the day's statistics.
+            self.must_reread(lane, place, record.n, Reread::Row);
+        }
         let topic = self.world.instruments[place].topics[Channel::Trades.index()];
         if topic != NONE {
             self.out.publish(&mut self.world, topic, record.n, stamps_of(&record.head, now), delta, now);

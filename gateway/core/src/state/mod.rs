@@ -10,7 +10,7 @@ mod window;
 
 use shm_abi::board::{Level, Quality, RowImage};
 use shm_abi::layout::row;
-use shm_abi::record::{PRICE_NONE, Price, Quantity, Side, TradingStatus, flag, trade_code};
+use shm_abi::record::{PRICE_NONE, Price, Quantity, Side, TradingStatus, clear_code, flag, official_code, trade_code};
 
 pub use window::{Window, differences};
 
@@ -127,21 +127,49 @@ impl Quote {
     }
 
     fn print(&mut self, trade: LastTrade) {
-        // As in a row, a price that is the sentinel reads as none.
-        let at = present(trade.price);
-        self.last = at.map(|_| trade);
-        self.open = self.open.or(at);
-        self.high = self.high.map_or(at, |high| present(high.max(trade.price)));
-        self.low = present(self.low.unwrap_or(PRICE_NONE).min(trade.price));
+        if trade.price == PRICE_NONE {
+            // An order without a price was executed, and the venue has not said at which: quantity alone is known.
+            self.volume = self.volume.saturating_add(trade.quantity);
+            self.trades = self.trades.wrapping_add(1);
+            return;
+        }
+        self.last = Some(trade);
+        self.day_range(trade.price);
         self.volume = self.volume.saturating_add(trade.quantity);
         let value = u128::from(trade.quantity) * u128::from(trade.price.unsigned_abs());
         self.turnover = self.turnover.saturating_add(value);
         self.trades = self.trades.wrapping_add(1);
     }
 
-    /// A clear record: the day begins anew, and its close becomes the previous one.
-    pub fn clear(&mut self) {
-        *self = Quote { previous_close: self.close.or(self.previous_close), ..Quote::default() };
+    /// An official price: the reference price stands as the close of the session before.
+    pub fn official(&mut self, code: u8, price: Price) {
+        match code {
+            official_code::REFERENCE => self.previous_close = present(price),
+            official_code::CLOSE => self.close = present(price),
+            _ => {}
+        }
+    }
+
+    /// The value of an index: a last price without a trade.
+    pub fn index(&mut self, value: Price, ts_event: u64) {
+        self.last = Some(LastTrade { price: value, quantity: 0, match_id: 0, ts_event });
+        self.day_range(value);
+    }
+
+    fn day_range(&mut self, price: Price) {
+        self.open = self.open.or(Some(price));
+        self.high = Some(self.high.map_or(price, |high| high.max(price)));
+        self.low = Some(self.low.map_or(price, |low| low.min(price)));
+    }
+
+    /// A clear record: the book is empty, and unless it says that nothing else is meant, the day begins anew and its
+    /// close becomes the previous one.
+    pub fn clear(&mut self, code: u8) {
+        if code == clear_code::BOOK {
+            (self.bid, self.ask) = (None, None);
+        } else {
+            *self = Quote { previous_close: self.close.or(self.previous_close), ..Quote::default() };
+        }
     }
 }
 
@@ -192,11 +220,34 @@ mod tests {
             quote.trade(b'B', 0, trade(price, 1));
         }
         assert_eq!((quote.open, quote.high, quote.low, quote.trades), (Some(50), Some(70), Some(30), 3));
-        quote.clear();
+        quote.clear(clear_code::DAY);
         assert_eq!(quote, Quote { previous_close: Some(1), ..Quote::default() }, "no close: the previous one stays");
         quote.trade(b'C', 0, trade(60, 1));
-        quote.clear();
+        quote.clear(clear_code::DAY);
         assert_eq!(quote, Quote { previous_close: Some(60), ..Quote::default() });
+    }
+
+    #[test]
+    fn an_index_official_prices_and_what_a_cleared_book_leaves() {
+        let mut quote = Quote::default();
+        quote.official(official_code::REFERENCE, 40);
+        for value in [50, 70, 30] {
+            quote.index(value, 9);
+        }
+        quote.official(official_code::CLOSE, 60);
+        quote.set_best(Side::Bid, 5, 6, 1);
+        quote.clear(clear_code::BOOK);
+        let last = Some(LastTrade { price: 30, quantity: 0, match_id: 0, ts_event: 9 });
+        let (open, high, low, close, previous_close) = (Some(50), Some(70), Some(30), Some(60), Some(40));
+        assert_eq!(quote, Quote { last, open, high, low, close, previous_close, ..Quote::default() });
+        quote.official(official_code::CLOSE, PRICE_NONE);
+        assert_eq!(quote.close, None);
+        quote.trade(b'B', 0, trade(PRICE_NONE, 7));
+        assert_eq!(
+            (quote.last, quote.volume, quote.trades, quote.turnover),
+            (last, 7, 1, 0),
+            "a trade without a price"
+        );
     }
 
     #[test]
