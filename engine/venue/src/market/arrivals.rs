@@ -11,7 +11,7 @@ pub const MAX_BURSTINESS: f64 = 15.0;
 
 /// The gaps between messages, in nanoseconds. The long-run mean rate is exactly the one asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Arrivals {
+pub(crate) struct Arrivals {
     calm_gap_ns: f64,
     burst_gap_ns: f64,
     bursting: bool,
@@ -23,7 +23,7 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     /// `burstiness` is the burst rate over the mean rate, 1 (plain Poisson) to [`MAX_BURSTINESS`].
-    pub(super) fn new(rate_per_second: f64, burstiness: f64) -> Self {
+    pub(crate) fn new(rate_per_second: f64, burstiness: f64) -> Self {
         let mean_gap_ns = 1e9 / rate_per_second;
         let calm_rate = (1.0 - BURST_TIME_SHARE * burstiness) / (1.0 - BURST_TIME_SHARE);
         Self {
@@ -37,7 +37,7 @@ impl Arrivals {
 
     /// Time from one message to the next.
     #[inline]
-    pub(super) fn gap_ns(&mut self, rng: &mut Rng) -> u64 {
+    pub(crate) fn gap_ns(&mut self, rng: &mut Rng) -> u64 {
         let mut need = rng.exponential();
         let mut total = self.carry_ns;
         loop {

@@ -2,20 +2,20 @@
 //! level. All memory is taken at start-up.
 
 /// Index of an order in [`Books`]. Valid until the order is gone.
-pub(super) type OrderId = u32;
+pub(crate) type OrderId = u32;
 
 const NONE: u32 = u32::MAX;
 /// Price levels per side; an order that would open one more joins a level that exists.
 const MAX_LEVELS: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Buy,
     Sell,
 }
 
 impl Side {
-    pub(super) fn opposite(self) -> Self {
+    pub(crate) fn opposite(self) -> Self {
         match self {
             Self::Buy => Self::Sell,
             Self::Sell => Self::Buy,
@@ -23,7 +23,7 @@ impl Side {
     }
 
     /// The letter in ITCH messages.
-    pub(super) fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Self::Buy => b'B',
             Self::Sell => b'S',
@@ -40,13 +40,13 @@ impl Side {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Order {
-    pub(super) reference: u64,
+pub(crate) struct Order {
+    pub(crate) reference: u64,
     /// In ticks of 0.01.
-    pub(super) price: u32,
-    pub(super) shares: u32,
-    pub(super) symbol: u32,
-    pub(super) side: Side,
+    pub(crate) price: u32,
+    pub(crate) shares: u32,
+    pub(crate) symbol: u32,
+    pub(crate) side: Side,
     previous: u32,
     next: u32,
     /// Place in the symbol's list of live orders.
@@ -69,7 +69,7 @@ struct SymbolBook {
 
 /// The books of all symbols over one pool of orders.
 #[derive(Debug)]
-pub(super) struct Books {
+pub(crate) struct Books {
     orders: Vec<Order>,
     free: Vec<OrderId>,
     symbols: Vec<SymbolBook>,
@@ -77,7 +77,7 @@ pub(super) struct Books {
 
 impl Books {
     /// One book per entry of `limits`, which gives the most orders that the symbol may hold.
-    pub(super) fn new(limits: impl Iterator<Item = usize>) -> Self {
+    pub(crate) fn new(limits: impl Iterator<Item = usize>) -> Self {
         let mut total = 0;
         let symbols = limits
             .map(|limit| {
@@ -89,40 +89,40 @@ impl Books {
         Self { orders: Vec::with_capacity(total), free: Vec::with_capacity(total), symbols }
     }
 
-    pub(super) fn live(&self, symbol: usize) -> usize {
+    pub(crate) fn live(&self, symbol: usize) -> usize {
         self.symbols[symbol].live.len()
     }
 
-    pub(super) fn live_total(&self) -> usize {
+    pub(crate) fn live_total(&self) -> usize {
         self.orders.len() - self.free.len()
     }
 
-    pub(super) fn is_full(&self, symbol: usize) -> bool {
+    pub(crate) fn is_full(&self, symbol: usize) -> bool {
         let live = &self.symbols[symbol].live;
         live.len() == live.capacity()
     }
 
     /// The symbol's live order at `place` (0 up to `live`); new orders come last.
-    pub(super) fn at(&self, symbol: usize, place: usize) -> OrderId {
+    pub(crate) fn at(&self, symbol: usize, place: usize) -> OrderId {
         self.symbols[symbol].live[place]
     }
 
-    pub(super) fn order(&self, id: OrderId) -> &Order {
+    pub(crate) fn order(&self, id: OrderId) -> &Order {
         &self.orders[id as usize]
     }
 
     /// Best price in ticks.
-    pub(super) fn best(&self, symbol: usize, side: Side) -> Option<u32> {
+    pub(crate) fn best(&self, symbol: usize, side: Side) -> Option<u32> {
         self.symbols[symbol].levels[side as usize].last().map(|level| level.price)
     }
 
     /// The order that trades next on this side: first in time at the best price.
-    pub(super) fn head(&self, symbol: usize, side: Side) -> Option<OrderId> {
+    pub(crate) fn head(&self, symbol: usize, side: Side) -> Option<OrderId> {
         self.symbols[symbol].levels[side as usize].last().map(|level| level.head)
     }
 
     /// The price at which an order for `price` can rest: the same, or that of the next level when all levels are taken.
-    pub(super) fn resting_price(&self, symbol: usize, side: Side, price: u32) -> u32 {
+    pub(crate) fn resting_price(&self, symbol: usize, side: Side, price: u32) -> u32 {
         let levels = &self.symbols[symbol].levels[side as usize];
         match find(levels, side, price) {
             Err(at) if levels.len() == levels.capacity().min(MAX_LEVELS) => levels[at.min(levels.len() - 1)].price,
@@ -132,7 +132,7 @@ impl Books {
 
     /// Rests an order at the end of its level. The price must come from [`Books::resting_price`], and the symbol must
     /// have room.
-    pub(super) fn add(&mut self, symbol: usize, side: Side, price: u32, shares: u32, reference: u64) {
+    pub(crate) fn add(&mut self, symbol: usize, side: Side, price: u32, shares: u32, reference: u64) {
         let book = &mut self.symbols[symbol];
         let place = book.live.len() as u32;
         let order = Order { reference, price, shares, symbol: symbol as u32, side, previous: NONE, next: NONE, place };
@@ -159,7 +159,7 @@ impl Books {
     }
 
     /// Takes shares from an order; at 0 the order is gone. `shares` must not exceed what the order has.
-    pub(super) fn reduce(&mut self, id: OrderId, shares: u32) {
+    pub(crate) fn reduce(&mut self, id: OrderId, shares: u32) {
         let order = &mut self.orders[id as usize];
         assert!(shares <= order.shares, "the generator overfills an order");
         order.shares -= shares;
@@ -168,7 +168,7 @@ impl Books {
         }
     }
 
-    pub(super) fn remove(&mut self, id: OrderId) {
+    pub(crate) fn remove(&mut self, id: OrderId) {
         let order = self.orders[id as usize];
         let book = &mut self.symbols[order.symbol as usize];
         book.live.swap_remove(order.place as usize);

@@ -3,14 +3,14 @@
 //! The market owns no clock: each message comes with the time it is due, and the caller decides whether to wait for it.
 //! After start-up nothing is allocated, so that a benchmark measures its consumer and not this generator.
 
-mod arrivals;
+pub(crate) mod arrivals;
 mod auction;
-mod book;
+pub(crate) mod book;
 mod config;
 mod desk;
 mod pool;
-mod rng;
-mod symbols;
+pub(crate) mod rng;
+pub(crate) mod symbols;
 mod tape;
 
 pub use arrivals::MAX_BURSTINESS;

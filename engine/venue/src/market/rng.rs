@@ -3,13 +3,13 @@
 
 /// xoshiro256++, seeded through SplitMix64. Not for secrets.
 #[derive(Debug, Clone)]
-pub(super) struct Rng {
+pub(crate) struct Rng {
     state: [u64; 4],
 }
 
 impl Rng {
     /// Any seed is good, zero too: SplitMix64 spreads it over the whole state.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut z = seed;
         let state = std::array::from_fn(|_| {
             z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -22,7 +22,7 @@ impl Rng {
     }
 
     #[inline]
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
         let (mixed_c, mixed_d) = (c ^ a, d ^ b);
@@ -32,30 +32,30 @@ impl Rng {
 
     /// Uniform in `0..bound`; `bound` must not be 0. The bias is under 2^-32 for every bound used here.
     #[inline]
-    pub(super) fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         (((self.bits() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     /// Uniform in (0, 1), never 0 and never 1.
     #[inline]
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         ((self.bits() >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
     }
 
     #[inline]
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
     /// Exponential with mean 1.
     #[inline]
-    pub(super) fn exponential(&mut self) -> f64 {
+    pub(crate) fn exponential(&mut self) -> f64 {
         -ln(self.unit())
     }
 
     /// About normal with mean 0 and variance 1: the sum of four uniform numbers cut from one draw.
     #[inline]
-    pub(super) fn gaussian(&mut self) -> f64 {
+    pub(crate) fn gaussian(&mut self) -> f64 {
         let bits = self.bits();
         let sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
         const SQRT_3: f64 = 1.732_050_807_568_877_2;

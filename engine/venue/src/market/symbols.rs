@@ -78,12 +78,12 @@ fn weight(rank: u32) -> f64 {
 
 /// Draws symbols by their activity in constant time (Walker's alias method).
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     cells: Vec<(u32, u32)>,
 }
 
 impl Activity {
-    pub(super) fn new(count: u32) -> Self {
+    pub(crate) fn new(count: u32) -> Self {
         let total: f64 = (0..count).map(weight).sum();
         let mut share: Vec<f64> = (0..count).map(|rank| weight(rank) / total * f64::from(count)).collect();
         let mut cells: Vec<(u32, u32)> = (0..count).map(|rank| (u32::MAX, rank)).collect();
@@ -100,7 +100,7 @@ impl Activity {
     }
 
     #[inline]
-    pub(super) fn draw(&self, rng: &mut Rng) -> usize {
+    pub(crate) fn draw(&self, rng: &mut Rng) -> usize {
         let bits = rng.bits();
         let cell = (((bits >> 32) * self.cells.len() as u64) >> 32) as usize;
         let (threshold, alias) = self.cells[cell];

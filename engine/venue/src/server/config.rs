@@ -6,40 +6,14 @@ use std::path::PathBuf;
 use wire::soupbin::field::{Password, SessionId, Username};
 use wire::soupbin::server::ServerTimers;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultError};
 use crate::log::{DEFAULT_MAX_LOG_BYTES, LogError};
-use crate::market::{ConfigError, MarketConfig, Profile};
+use crate::market::ConfigError;
 use crate::pace::Pace;
+use crate::source::{AtEnd, Source, Start};
 
 /// Default of the most clients at a time.
 pub const DEFAULT_MAX_CLIENTS: usize = 64;
-
-/// Where the messages come from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Source {
-    /// An ITCH file: a `u16` big-endian length and the message, repeated.
-    File(PathBuf),
-    /// A synthetic market.
-    Market(MarketConfig),
-}
-
-/// When the first message is released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// With the first accepted login.
-    Login,
-    /// At once.
-    Now,
-}
-
-/// What clients get after the last message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtEnd {
-    /// The end of the session, and then the end of the connection.
-    EndSession,
-    /// Heartbeats.
-    Hold,
-}
 
 /// One exchange: one session on one address.
 #[derive(Debug, Clone)]
@@ -73,6 +47,11 @@ pub struct ExchangeConfig {
     pub faults: Vec<Fault>,
 }
 
+/// A fault of lines at a SoupBinTCP endpoint.
+pub(super) fn wrong_place(fault: &'static str) -> FaultError {
+    FaultError::Place { fault, feed: "a SoupBinTCP feed", hint: "give it to a MoldUDP64 feed" }
+}
+
 impl ExchangeConfig {
     /// Loopback, a free port, 1x, and nothing goes wrong.
     #[must_use]
@@ -102,11 +81,11 @@ impl ExchangeConfig {
         if self.session.is_blank() {
             return Err(StartError::BlankSession);
         }
-        if let Source::Market(market) = &self.source {
-            market.validate()?;
+        self.source.validate()?;
+        if let Some(Fault::Line(fault)) = self.faults.iter().find(|fault| matches!(fault, Fault::Line(_))) {
+            return Err(StartError::Fault(wrong_place(fault.name())));
         }
-        let can_be_live = matches!(&self.source, Source::Market(market) if market.profile == Profile::Endless)
-            && self.pace == Pace::Times(1.0);
+        let can_be_live = self.source.can_be_live() && self.pace == Pace::Times(1.0);
         match self.live_clock {
             Some(_) if !can_be_live => Err(StartError::LiveClock),
             _ => Ok(()),
@@ -124,6 +103,20 @@ pub enum StartError {
     /// The file or the log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The settings of a MoldUDP64 feed.
+    #[error("{0}")]
+    Mold(String),
+    /// A line's destination, interface or lifetime is not possible.
+    #[error("cannot send to {address}: {cause}; give another destination, or an interface of this machine")]
+    Line {
+        /// The destination as configured.
+        address: SocketAddr,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// A fault that this feed cannot have.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
     /// Clients ask for a blank session to get the active one, so the active one needs a name.
     #[error("the session name is blank; give 1 to 10 letters or digits with --session")]
     BlankSession,

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use wire::Nanos;
+use wire::soupbin::field::SessionId;
 use wire::soupbin::frame::{self, REJECT_NO_SESSION, REJECT_NOT_AUTHORISED};
 use wire::soupbin::server::{LoginRequest, Server, ServerState, ServerStep};
 
 use super::Shared;
-use super::config::AtEnd;
-use crate::fault::{LoginFate, Piece, Script};
+use super::junk::{self, noise};
+use crate::fault::{Acceptance, LoginFate, Piece, Script};
+use crate::feed::Span;
 use crate::log::{Cursor, LogError};
 use crate::pace::Pace;
+use crate::source::{AtEnd, Start};
 
 /// Bytes that are collected before a write while a client is behind.
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
@@ -26,6 +29,11 @@ const READ_BYTES: usize = 4 << 10;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client that has been told goodbye may take to close first.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest time that bytes are held back to be written together.
+const HOLD_LIMIT: Duration = Duration::from_millis(50);
+/// Between the single bytes of a login acceptance.
+const PIECE_PAUSE: Duration = Duration::from_millis(1);
+const GARBAGE_ANSWER_BYTES: u64 = 64;
 /// Longest wait without a look at the timers.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
@@ -98,9 +106,13 @@ struct Connection<'a> {
     started: Instant,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
-    /// The client's place, once it is logged in.
+    /// The client's place, once it is logged in, in numbers of the log.
     cursor: Option<Cursor>,
+    /// The place of its session in the feed's list.
+    session: usize,
     silent: bool,
+    /// Since when bytes are held back, to be written together.
+    held_since: Option<Instant>,
 }
 
 impl<'a> Connection<'a> {
@@ -116,7 +128,9 @@ impl<'a> Connection<'a> {
             incoming: Vec::new(),
             outgoing: Vec::with_capacity(WRITE_BUFFER_BYTES + frame::PACKET_MAX_BYTES),
             cursor: None,
+            session: 0,
             silent: false,
+            held_since: None,
         }
     }
 
@@ -220,31 +234,65 @@ impl<'a> Connection<'a> {
         if !is_known {
             return Some(REJECT_NOT_AUTHORISED);
         }
-        let is_ours = request.session.is_blank() || request.session.eq_ignore_case(&config.session);
+        let (_, current) = self.shared.feed.state().session();
+        let is_ours = request.session.is_blank() || request.session.eq_ignore_case(&current.name);
         (!is_ours).then_some(REJECT_NO_SESSION)
     }
 
     fn accept(&mut self, request: &LoginRequest) -> io::Result<Option<End>> {
         let feed = &self.shared.feed;
-        // A number beyond the end gets the one that really comes next, a number no longer held the first that is.
-        let next = match request.sequence {
-            0 => feed.state().released,
-            wanted => wanted.min(feed.log.end()).max(feed.log.first()),
+        let (released, (index, session)) = {
+            let state = feed.state();
+            (state.released, state.session())
         };
+        // A number beyond the end gets the one that really comes next, a number no longer held the first that is.
+        let held = |number: u64| number.min(feed.log.end()).max(feed.log.first()).max(session.base + 1);
+        let mut next = match request.sequence {
+            0 => held(released),
+            wanted => held(wanted.saturating_add(session.base)),
+        };
+        let how = self.shared.faults.acceptance();
+        match how {
+            Acceptance::Skip(by) => next = held(next.saturating_add(by)),
+            Acceptance::Rewind(by) => next = held(next.saturating_sub(by)),
+            Acceptance::Garbage => {
+                self.outgoing.extend(noise(next, GARBAGE_ANSWER_BYTES));
+                return self.write_out();
+            }
+            Acceptance::Plain | Acceptance::Pieces | Acceptance::WrongSession => {}
+        }
         let counters = &self.shared.counters;
         counters.logins.fetch_add(1, Relaxed);
         counters.resumes.fetch_add(u64::from(request.sequence > 1), Relaxed);
         self.script = self.shared.faults.accepted();
-        let now = self.now();
-        let session = &self.shared.config.session;
-        self.server.accept(now, session, next, &mut self.outgoing).expect("a login waits for its answer");
+        let name = match how {
+            Acceptance::WrongSession => SessionId::new("WRONG00001").expect("ten letters and digits"),
+            _ => session.name,
+        };
+        self.server
+            .accept(self.now(), &name, next - session.base, &mut self.outgoing)
+            .expect("a login waits for its answer");
+        if how == Acceptance::Pieces {
+            self.write_slowly()?;
+        }
         if let Some(end) = self.write_out()? {
             return Ok(Some(end));
         }
         self.script.start_counting();
         self.cursor = Some(Cursor::new(next));
-        feed.join(self.id, next);
+        self.session = index;
+        feed.join(self.id, next, self.shared.config.start == Start::Login);
         Ok(None)
+    }
+
+    /// Single bytes, each in a segment of its own.
+    fn write_slowly(&mut self) -> io::Result<()> {
+        for byte in self.outgoing.drain(..) {
+            let mut stream = self.stream;
+            stream.write_all(&[byte])?;
+            std::thread::sleep(PIECE_PAUSE);
+        }
+        Ok(())
     }
 
     /// Runs the protocol's timers.
@@ -252,7 +300,7 @@ impl<'a> Connection<'a> {
         let now = self.now();
         let before = self.outgoing.len();
         let step = self.server.handle_timeout(now, &mut self.outgoing);
-        if self.silent {
+        if self.silent || self.shared.faults.is_mute() {
             self.outgoing.truncate(before);
         }
         matches!(step, ServerStep::Close(_)).then_some(End::Now)
@@ -260,15 +308,29 @@ impl<'a> Connection<'a> {
 
     /// Puts released messages into the write buffer, and the end of the session behind the last one.
     fn fetch(&mut self) -> Option<End> {
-        let cursor = self.cursor.as_mut().filter(|_| !self.silent)?;
-        let (released, ended) = {
+        let faults = &self.shared.faults;
+        let cursor = self.cursor.as_mut().filter(|_| !self.silent && !faults.is_mute())?;
+        let (released, ended, session) = {
             let state = self.shared.feed.state();
-            (state.released, state.ended && state.failure.is_none())
+            let session = state.sessions[self.session];
+            (session.limit(state.released), state.ended && state.failure.is_none(), session)
         };
-        let last_before_silence = self.shared.faults.silence_after();
-        let until = last_before_silence.map_or(released, |last| released.min(last.saturating_add(1)));
         let now = Nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         let (server, outgoing) = (&mut self.server, &mut self.outgoing);
+        // A stop is a message with something in front of it, or a cut inside: it comes first in a run of its own.
+        let stop = faults.next_stop(cursor.next()).filter(|stop| *stop <= released);
+        if stop.is_some_and(|stop| stop == cursor.next()) && cursor.next() < released {
+            if let Some(what) = faults.inserted(cursor.next()) {
+                junk::append(outgoing, what, cursor.next());
+            }
+            if let Some((byte, reset)) = faults.cut_in(cursor.next()) {
+                self.script.cut_after(outgoing.len() as u64 + byte, reset);
+            }
+        }
+        let behind = stop.map(|stop| if stop == cursor.next() { stop + 1 } else { stop });
+        let last_before_silence = faults.silence_after();
+        let silence = last_before_silence.map(|last| last.saturating_add(1));
+        let until = [behind, silence].into_iter().flatten().fold(released, u64::min);
         let read = self.shared.feed.log.read(cursor, until, |message| {
             server.send_sequenced(now, message, outgoing).expect("a log's message fits a packet of a live session");
             outgoing.len() < WRITE_BUFFER_BYTES
@@ -277,11 +339,27 @@ impl<'a> Connection<'a> {
             Ok(given) => drop(self.shared.counters.messages.fetch_add(given, Relaxed)),
             Err(error) => return Some(self.lost(&error)),
         }
-        if last_before_silence.is_some_and(|last| cursor.next() > last) && self.shared.faults.fall_silent() {
+        if last_before_silence.is_some_and(|last| cursor.next() > last) && faults.fall_silent() {
             self.silent = true;
             self.shared.feed.leave(self.id);
-        } else if ended && cursor.next() >= released && self.shared.config.at_end == AtEnd::EndSession {
-            self.server.end_of_session(now, &mut self.outgoing).expect("a live session can end");
+            return None;
+        }
+        let at = cursor.next();
+        self.finish_session(at, &session, ended && at >= released)
+    }
+
+    /// Ends the session, or the connection, when its last message is out.
+    fn finish_session(&mut self, at: u64, session: &Span, is_last: bool) -> Option<End> {
+        let is_replaced = session.until == Some(at);
+        let ends = match is_replaced {
+            true => session.is_ended,
+            false => is_last && self.shared.config.at_end == AtEnd::EndSession,
+        };
+        if ends {
+            self.server.end_of_session(self.now(), &mut self.outgoing).expect("a live session can end");
+        } else if is_replaced {
+            // What is still in the buffer belongs to the old session and is owed to the client.
+            return Some(self.write_out().ok().flatten().unwrap_or(End::Graceful));
         }
         None
     }
@@ -294,6 +372,10 @@ impl<'a> Connection<'a> {
 
     /// Writes everything that is ready, in the pieces that the faults ask for.
     fn write_out(&mut self) -> io::Result<Option<End>> {
+        if self.is_holding_back() {
+            return Ok(None);
+        }
+        self.script.set_chunk(self.shared.faults.chunk());
         let mut ready = &self.outgoing[..];
         let mut stream = self.stream;
         while !ready.is_empty() {
@@ -317,16 +399,35 @@ impl<'a> Connection<'a> {
         Ok(None)
     }
 
+    /// Whether what is ready waits for more to be written with it.
+    fn is_holding_back(&mut self) -> bool {
+        let wanted = self.shared.faults.coalesce();
+        let is_live = self.cursor.is_some() && self.server.state() != ServerState::SessionEnded;
+        if !is_live || self.outgoing.is_empty() || self.outgoing.len() >= wanted {
+            self.held_since = None;
+            return false;
+        }
+        let waits = self.held_since.get_or_insert_with(Instant::now).elapsed() < HOLD_LIMIT;
+        if !waits {
+            self.held_since = None;
+        }
+        waits
+    }
+
     /// Until something is released, arrives, or is due.
     fn wait(&self) {
         let now = self.now();
         let limit = self.server.poll_timeout().map_or(IDLE_WAIT, |due| Duration::from_nanos(due.since(now)));
+        let limit = if self.held_since.is_some() { limit.min(HOLD_LIMIT / 4) } else { limit };
+        let faults = &self.shared.faults;
         let next = self.cursor.as_ref().filter(|_| !self.silent).map(Cursor::next);
         let at_end = self.shared.config.at_end;
         self.shared.feed.wait_for(limit.min(IDLE_WAIT), |state| {
             let inbox = lock(self.inbox);
+            let session = &state.sessions[self.session];
             let may_end = state.ended && state.failure.is_none() && at_end == AtEnd::EndSession;
-            !inbox.bytes.is_empty() || inbox.closed || next.is_some_and(|next| next < state.released || may_end)
+            let has_more = |next| next < session.limit(state.released) || may_end || session.until == Some(next);
+            !inbox.bytes.is_empty() || inbox.closed || (next.is_some_and(has_more) && !faults.is_mute())
         });
     }
 

@@ -5,11 +5,10 @@
 
 mod config;
 mod connection;
-mod feed;
-mod producer;
+pub(crate) mod junk;
+mod report;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,10 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use self::config::{AtEnd, DEFAULT_MAX_CLIENTS, ExchangeConfig, Source, Start, StartError};
-use self::feed::Feed;
-use crate::fault::Plan;
-use crate::log::MessageLog;
+use socket2::SockRef;
+
+pub use self::config::{DEFAULT_MAX_CLIENTS, ExchangeConfig, StartError};
+pub use self::report::Report;
+use crate::fault::{Fault, FaultError, FlowFault, FlowPlan, Plan, TcpFault};
+use crate::feed::Feed;
+use crate::producer::{self, Production};
+pub use crate::source::{AtEnd, Source, Start};
 
 /// Pause after a failed accept: most often the process is out of descriptors, and spinning would not give it one.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -38,47 +41,15 @@ struct Counters {
     fell_behind: AtomicU64,
 }
 
-/// Counters of an exchange at one moment. Its text is one line of `name=number` pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// Sequenced messages handed to connections, repetitions after a resume among them.
-    pub messages: u64,
-    /// Bytes written to sockets.
-    pub bytes: u64,
-    /// Connections taken.
-    pub connections: u64,
-    /// Connections closed at once because of the client limit.
-    pub refused: u64,
-    /// Logins accepted.
-    pub logins: u64,
-    /// Logins rejected, by a fault or deservedly.
-    pub rejected: u64,
-    /// Accepted logins that asked for a number above 1.
-    pub resumes: u64,
-    /// Clients closed because their next message was no longer held.
-    pub fell_behind: u64,
-    /// Faults that have happened.
-    pub faults: u64,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messages, bytes, connections, refused, logins, rejected, resumes, fell_behind, faults } = self;
-        write!(
-            f,
-            "messages={messages} bytes={bytes} connections={connections} refused={refused} logins={logins} \
-             rejected={rejected} resumes={resumes} fell_behind={fell_behind} faults={faults}"
-        )
-    }
-}
-
 /// What all threads of an exchange share.
 #[derive(Debug)]
 struct Shared {
     config: ExchangeConfig,
     feed: Feed,
     faults: Plan,
+    flow: FlowPlan,
+    /// Whether the log is the file itself, whose messages cannot be changed.
+    in_place: bool,
     counters: Counters,
     /// Open connections, so that stopping can wake threads that are blocked in a write.
     clients: Mutex<HashMap<u64, Client>>,
@@ -112,23 +83,31 @@ impl Exchange {
     /// [`StartError`]: nothing runs then.
     pub fn start(config: ExchangeConfig) -> Result<Self, StartError> {
         config.validate()?;
-        let log = match &config.source {
-            Source::File(path) => MessageLog::open(path)?,
-            Source::Market(_) => MessageLog::create(&config.log_directory, config.max_log_bytes)?,
-        };
+        let flow = FlowPlan::new(config.faults.iter().filter_map(flow_fault));
+        let in_place = matches!(config.source, Source::File(_)) && !flow.is_set();
+        let log = config.source.open_log(!in_place, &config.log_directory, config.max_log_bytes)?;
         let fail = |cause| StartError::Listen { address: config.listen, cause };
         let listener = TcpListener::bind(config.listen).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
         let shared = Arc::new(Shared {
-            feed: Feed::new(log, config.start == Start::Now),
-            faults: Plan::new(&config.faults),
+            feed: Feed::new(log, config.session, config.start == Start::Now),
+            faults: Plan::new(config.faults.iter().filter_map(tcp_fault)),
+            flow,
+            in_place,
             counters: Counters::default(),
             clients: Mutex::default(),
             config,
         });
         let mut exchange = Self { shared, address, threads: Vec::new() };
         let shared = Arc::clone(&exchange.shared);
-        exchange.spawn("venue-pace", move || producer::run(&shared.config, &shared.feed))?;
+        let production = Production {
+            source: shared.config.source.clone(),
+            pace: shared.config.pace,
+            live_clock: shared.config.live_clock,
+            max_log_bytes: shared.config.max_log_bytes,
+            in_place,
+        };
+        exchange.spawn("venue-pace", move || producer::run(&production, &shared.feed, &shared.flow))?;
         let shared = Arc::clone(&exchange.shared);
         exchange.spawn("venue-accept", move || accept_all(&shared, &listener))?;
         Ok(exchange)
@@ -144,6 +123,33 @@ impl Exchange {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets the session begin that waits for a command.
+    pub fn begin(&self) {
+        self.shared.feed.begin();
+    }
+
+    /// One more fault, from now on.
+    ///
+    /// # Errors
+    /// [`FaultError::Place`] when it cannot happen here.
+    pub fn add_fault(&self, fault: &Fault) -> Result<(), FaultError> {
+        match fault {
+            Fault::Tcp(fault) => self.shared.faults.add(fault),
+            Fault::Flow(fault) if !self.shared.in_place => self.shared.flow.add(fault),
+            Fault::Flow(fault) => return Err(FaultError::file_in_place(fault.name())),
+            Fault::Line(fault) => return Err(config::wrong_place(fault.name())),
+        }
+        self.shared.feed.notify();
+        Ok(())
+    }
+
+    /// Takes back what is left of a kind of faults, or of all with `all`. False when there is no such kind.
+    pub fn clear_faults(&self, name: &str) -> bool {
+        let known = self.shared.faults.clear(name) | self.shared.flow.clear(name);
+        self.shared.feed.notify();
+        known
     }
 
     /// Why the exchange cannot go on, if so: clients get heartbeats and nothing else from then on.
@@ -165,7 +171,7 @@ impl Exchange {
             rejected: counters.rejected.load(Relaxed),
             resumes: counters.resumes.load(Relaxed),
             fell_behind: counters.fell_behind.load(Relaxed),
-            faults: self.shared.faults.played(),
+            faults: self.shared.faults.played() + self.shared.flow.played(),
         }
     }
 
@@ -221,8 +227,21 @@ fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
     }
 }
 
+fn tcp_fault(fault: &Fault) -> Option<&TcpFault> {
+    if let Fault::Tcp(fault) = fault { Some(fault) } else { None }
+}
+
+fn flow_fault(fault: &Fault) -> Option<&FlowFault> {
+    if let Fault::Flow(fault) = fault { Some(fault) } else { None }
+}
+
 /// Gives a new connection its threads, or closes it when there are too many.
 fn admit(shared: &Arc<Shared>, id: u64, stream: TcpStream) {
+    if shared.faults.refuses() {
+        // Zero linger turns the close into a reset; if that is refused, it is a close.
+        drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+        return;
+    }
     let mut clients = shared.clients();
     if clients.len() >= shared.config.max_clients {
         shared.counters.refused.fetch_add(1, Relaxed);

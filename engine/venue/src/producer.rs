@@ -2,31 +2,43 @@
 
 use std::time::Instant;
 
-use super::config::{ExchangeConfig, Source};
-use super::feed::Feed;
+use crate::fault::FlowPlan;
+use crate::feed::Feed;
 use crate::log::{Cursor, LogError, MAX_BATCH_BYTES};
-use crate::market::{Market, MarketConfig};
-use crate::pace::{Pace, Schedule, time_of_day_ns};
+use crate::pace::{Pace, Schedule};
+use crate::source::{Generator, Source, Stamps};
 
 /// At full speed a synthetic market runs this many messages ahead of its slowest client, or the log's limit less.
 const MAX_LEAD_MESSAGES: u64 = 1 << 20;
 /// Bytes that the lead is reckoned with for a message.
 const LEAD_MESSAGE_BYTES: u64 = 64;
 /// A batch is handed over when it has this many bytes; one more message still fits the log's limit.
-const FULL_BATCH_BYTES: usize = MAX_BATCH_BYTES - 256;
+const FULL_BATCH_BYTES: usize = MAX_BATCH_BYTES - 1_024;
+
+/// What a producer needs to know of its feed's config.
+#[derive(Debug, Clone)]
+pub(crate) struct Production {
+    pub(crate) source: Source,
+    pub(crate) pace: Pace,
+    /// See [`Generator::new`].
+    pub(crate) live_clock: Option<i64>,
+    pub(crate) max_log_bytes: u64,
+    /// The source is a file that is its own log.
+    pub(crate) in_place: bool,
+}
 
 /// Runs until the source is used up or the venue stops.
-pub(super) fn run(config: &ExchangeConfig, feed: &Feed) {
+pub(crate) fn run(production: &Production, feed: &Feed, faults: &FlowPlan) {
     if !feed.wait_for_start() {
         return;
     }
-    let outcome = match (&config.source, config.pace) {
-        (Source::File(_), Pace::Max) => {
+    let outcome = match (production.in_place, production.pace) {
+        (true, Pace::Max) => {
             feed.release(feed.log.end());
             Ok(true)
         }
-        (Source::File(_), Pace::Times(times)) => play_file(feed, times),
-        (Source::Market(market), pace) => play_market(config, market, pace, feed),
+        (true, Pace::Times(times)) => play_file(feed, times),
+        (false, _) => play(production, feed, faults),
     };
     match outcome {
         Ok(true) => feed.end(),
@@ -35,22 +47,16 @@ pub(super) fn run(config: &ExchangeConfig, feed: &Feed) {
     }
 }
 
-/// The stamp of an ITCH message; none when it is too short to have one.
-fn stamp_ns(message: &[u8]) -> Option<u64> {
-    let stamp: &[u8; 6] = message.get(5..)?.first_chunk()?;
-    Some(stamp.iter().fold(0, |stamp, byte| stamp << 8 | u64::from(*byte)))
-}
-
-/// True when the file is played to its end.
+/// Releases the messages of a file that is its own log. True when it is played to its end.
 fn play_file(feed: &Feed, times: f64) -> Result<bool, LogError> {
     let mut schedule = Schedule::new(times);
+    let mut stamps = Stamps::of(&feed.log)?;
     let mut cursor = Cursor::new(1);
     let end = feed.log.end();
-    let (mut next, mut last_ns, mut now, mut running) = (1, 0, Instant::now(), true);
+    let (mut next, mut now, mut running) = (1, Instant::now(), true);
     while running && next < end {
         feed.log.read(&mut cursor, end, |message| {
-            last_ns = stamp_ns(message).unwrap_or(last_ns).max(last_ns);
-            let due = schedule.due(now, last_ns);
+            let due = schedule.due(now, stamps.due_ns(message));
             if due > now {
                 now = Instant::now();
             }
@@ -67,23 +73,27 @@ fn play_file(feed: &Feed, times: f64) -> Result<bool, LogError> {
     Ok(running)
 }
 
-/// True when the market is over.
-fn play_market(config: &ExchangeConfig, market: &MarketConfig, pace: Pace, feed: &Feed) -> Result<bool, LogError> {
-    let mut market_config = market.clone();
-    if let Some(offset) = config.live_clock {
-        market_config.start_ns = time_of_day_ns(offset);
-    }
-    let mut market = Market::new(market_config).expect("the config was checked at start-up");
-    let mut schedule = match pace {
+/// Makes messages, and releases them through the log. True when there are no more.
+fn play(production: &Production, feed: &Feed, faults: &FlowPlan) -> Result<bool, LogError> {
+    let mut generator = Generator::new(&production.source, production.live_clock)?;
+    let clock = generator.clock();
+    let mut schedule = match production.pace {
         Pace::Times(times) => Some(Schedule::new(times)),
         Pace::Max => None,
     };
-    let lead = MAX_LEAD_MESSAGES.min(config.max_log_bytes / 2 / LEAD_MESSAGE_BYTES);
-    let mut batch = Batch { framed: Vec::with_capacity(MAX_BATCH_BYTES), count: 0, dropping: false };
+    let lead = MAX_LEAD_MESSAGES.min(production.max_log_bytes / 2 / LEAD_MESSAGE_BYTES);
+    let mut batch =
+        Batch { framed: Vec::with_capacity(MAX_BATCH_BYTES), count: 0, next: feed.log.end(), dropping: false };
     let mut message = Vec::new();
     let mut now = Instant::now();
-    while let Some(due_ns) = market.next(&mut message) {
-        if let Some(due) = schedule.as_mut().map(|schedule| schedule.due(now, due_ns)).filter(|due| *due > now) {
+    while let Some(due_ns) = generator.next(&mut message)? {
+        let passage = faults.pass(batch.next, clock, &mut message);
+        if let Some((name, end)) = passage.session {
+            batch.hand_over(feed)?;
+            feed.new_session(name, end);
+        }
+        let due = schedule.as_mut().map(|schedule| schedule.due(now, due_ns)).filter(|_| !passage.is_hurried);
+        if let Some(due) = due.filter(|due| *due > now) {
             now = Instant::now();
             if due > now {
                 batch.hand_over(feed)?;
@@ -95,9 +105,10 @@ fn play_market(config: &ExchangeConfig, market: &MarketConfig, pace: Pace, feed:
         }
         batch.push(&message);
         message.clear();
+        passage.behind.iter().for_each(|extra| batch.push(extra));
         if batch.framed.len() >= FULL_BATCH_BYTES {
             let end = batch.hand_over(feed)?;
-            let go_on = match pace {
+            let go_on = match production.pace {
                 Pace::Max => feed.wait_for_readers(end, lead),
                 Pace::Times(_) => !feed.state().stopping,
             };
@@ -114,6 +125,8 @@ fn play_market(config: &ExchangeConfig, market: &MarketConfig, pace: Pace, feed:
 struct Batch {
     framed: Vec<u8>,
     count: u64,
+    /// Number of the next message that is pushed.
+    next: u64,
     dropping: bool,
 }
 
@@ -121,6 +134,7 @@ impl Batch {
     fn push(&mut self, message: &[u8]) {
         wire::itchfile::append(&mut self.framed, message);
         self.count += 1;
+        self.next += 1;
     }
 
     /// Appends to the log and releases. Returns the number after the last message.
@@ -141,23 +155,5 @@ impl Batch {
             );
         }
         Ok(end)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stamp_ns;
-
-    #[test]
-    fn stamps_are_six_bytes_behind_the_head() {
-        let table: &[(&[u8], Option<u64>)] = &[
-            (b"S\0\0\0\0\0\0\0\0\x01\x02O", Some(0x102)),
-            (b"S\0\0\0\0\xff\xff\xff\xff\xff\xff", Some((1 << 48) - 1)),
-            (b"S\0\0\0\0\0\0\0\0\x01", None),
-            (b"", None),
-        ];
-        for (message, want) in table {
-            assert_eq!(stamp_ns(message), *want, "case: {message:?}");
-        }
     }
 }
