@@ -4,8 +4,10 @@
 //! calls them.
 
 mod captures;
+mod iex;
 
 pub use captures::pcap_file;
+pub use iex::{iex_message, iextp};
 
 use crate::itch50::{self, Message, Op, OpKind};
 use crate::itchfile;

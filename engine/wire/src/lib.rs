@@ -4,6 +4,8 @@
 //! can be replayed in a unit test, and a simulation can drive both ends of a connection in one thread.
 //!
 //! * [`dialect`]: ITCH dialects as data, for the book's hot path, for everything else, and for a venue.
+//! * [`iex`]: IEX TOPS 1.6 and DEEP 1.0, all messages as views.
+//! * [`iextp`]: IEX-TP 1.0, packets and requests.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0, all 23 messages as views, and the straight decode for the book.
 //! * [`itchfile`]: the length-prefixed framing of archive files.
 //! * [`pcap`]: classic captures, down to datagrams and TCP streams.
@@ -20,6 +22,8 @@ pub mod dialect;
 mod error;
 #[doc(hidden)]
 pub mod fuzz_entry;
+pub mod iex;
+pub mod iextp;
 pub mod itch50;
 pub mod itchfile;
 mod message;
