@@ -2,6 +2,8 @@
 //!
 //! The data is not part of this repository. `TICKLANE_DATA` names its folder; without it the tests say so and pass.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail as loudly as the test itself")]
+
 mod captures;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
