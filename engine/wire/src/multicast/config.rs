@@ -60,6 +60,12 @@ pub struct ArbiterConfig {
     pub gap_limit_ns: u64,
     /// The same for holes of a session whose end has been announced, for as long as the announcements repeat.
     pub end_gap_limit_ns: u64,
+    /// How long packets of a stream may still come on a line after another line has shown that it starts anew; they are
+    /// ignored. Then the line is taken to be in the new stream as well.
+    pub restart_settle_ns: u64,
+    /// So many packets in a row that go on from each other, but lie behind their own line, are a stream that has started
+    /// anew and whose first packet was lost; 0: never. For IEX-TP only: MoldUDP64 never counts backwards.
+    pub restart_after_backward: u8,
     /// A line without a packet for this long is dead.
     pub line_dead_after_ns: u64,
     /// A line that has not reached within this time what the pair had is degraded.
@@ -89,6 +95,8 @@ impl Default for ArbiterConfig {
             answers_in_parts: false,
             gap_limit_ns: 2 * SECOND_NS,
             end_gap_limit_ns: 2 * SECOND_NS,
+            restart_settle_ns: SECOND_NS,
+            restart_after_backward: 0,
             line_dead_after_ns: 3 * SECOND_NS,
             line_degraded_after_ns: SECOND_NS,
         }
@@ -144,6 +152,7 @@ impl ArbiterConfig {
             ("requests_in_flight", u64::from(self.requests_in_flight), 1, 64),
             ("gap_limit_ns", self.gap_limit_ns, 1, HOUR_NS),
             ("end_gap_limit_ns", self.end_gap_limit_ns, 1, HOUR_NS),
+            ("restart_settle_ns", self.restart_settle_ns, 0, HOUR_NS),
             ("line_dead_after_ns", self.line_dead_after_ns, 1, HOUR_NS),
             ("line_degraded_after_ns", self.line_degraded_after_ns, 1, HOUR_NS),
         ];

@@ -9,9 +9,12 @@
 
 mod arbiter;
 mod config;
+mod holes;
+mod lead;
 mod packet;
 mod scoreboard;
 mod sink;
+mod window;
 
 pub use arbiter::{Arbiter, Counters, RecoveryRequest};
 pub use config::{ArbiterConfig, ConfigError, NewSession, Start};

@@ -120,7 +120,7 @@ impl Packet<'_> {
     #[must_use]
     pub fn count(&self) -> u16 {
         match &self.body {
-            Body::Messages(blocks) => blocks.count(),
+            Body::Messages(blocks) => blocks.message_count(),
             Body::Heartbeat | Body::EndOfSession => 0,
         }
     }
@@ -204,7 +204,7 @@ impl<'p> Blocks<'p> {
     /// Messages left.
     #[inline]
     #[must_use]
-    pub const fn count(&self) -> u16 {
+    pub const fn message_count(&self) -> u16 {
         self.count
     }
 

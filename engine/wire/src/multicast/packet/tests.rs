@@ -29,7 +29,7 @@ fn places_count_in_the_whole_buffer() {
     let blocks = Blocks::parse(buffer, 4..11, 2, ByteOrder::Big).unwrap();
     let places: Vec<_> = blocks.places(7).collect();
     assert_eq!(places, [MessageAt { sequence: 7, at: 6, len: 1 }, MessageAt { sequence: 8, at: 9, len: 2 }]);
-    assert_eq!((blocks.count(), blocks.bytes(), blocks.buffer()), (2, 7, &buffer[..]));
+    assert_eq!((blocks.message_count(), blocks.bytes(), blocks.buffer()), (2, 7, &buffer[..]));
     for outside in [0..buffer.len() + 1, usize::MAX - 1..usize::MAX, Range { start: 3, end: 2 }] {
         assert!(matches!(Blocks::parse(buffer, outside, 0, ByteOrder::Big), Err(PacketError::Truncated { .. })));
     }
