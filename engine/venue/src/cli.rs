@@ -5,10 +5,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use venue::fault::Fault;
-use venue::market::{MarketConfig, Profile};
 use venue::pace::Pace;
+use venue::source::{AtEnd, Start};
 
-/// An exchange for tests and demos: SoupBinTCP sessions with ITCH 5.0 messages, from a file or a synthetic market.
+mod feeds;
+mod market;
+
+pub(crate) use feeds::{FeedSpec, SourceSpec};
+pub(crate) use market::{ChannelArgument, DseArguments, MarketArguments};
+
+/// An exchange for tests and demos: ITCH over SoupBinTCP and MoldUDP64, from files or synthetic markets, with faults.
 #[derive(Debug, Parser)]
 #[command(name = "ticklane-venue", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -23,6 +29,11 @@ pub(crate) enum Command {
     /// Prints one line on stdout when it listens: `listening ADDRESS session NAME`. Counters go to stderr at the end.
     /// Exit codes: 0 stopped, 1 failed while running, 2 wrong usage or configuration.
     Serve(Box<ServeArguments>),
+    /// Serve several feeds at once, over SoupBinTCP and MoldUDP64, until SIGTERM, Ctrl-C or a command.
+    ///
+    /// Prints a line on stdout for every address, `listening ADDRESS feed NAME PROTOCOL PART` or `sending ..`, then
+    /// `ready`; at the end one line of JSON with the counters, and what was kept back on purpose. Exit codes as serve.
+    Feeds(Box<FeedsArguments>),
     /// Write a synthetic market to an ITCH file (a u16 big-endian length and the message, repeated).
     Generate(GenerateArguments),
 }
@@ -33,8 +44,11 @@ pub(crate) struct ServeArguments {
     #[arg(long, default_value = "127.0.0.1:9870")]
     pub(crate) listen: SocketAddr,
     /// Play this ITCH file instead of a synthetic market.
-    #[arg(long, conflicts_with_all = ["profile", "seed", "messages", "rate", "live_clock", "start_time"])]
+    #[arg(long, conflicts_with_all = ["profile", "seed", "messages", "rate", "live_clock", "start_time", "dse"])]
     pub(crate) file: Option<PathBuf>,
+    /// Serve this channel of the synthetic DSE market, not the Nasdaq-like one.
+    #[arg(long, value_enum)]
+    pub(crate) dse: Option<ChannelArgument>,
     /// Time stamps against the clock: 1x, 0.5x, 20x, or max for as fast as the clients take it.
     #[arg(long, default_value = "1x")]
     pub(crate) speed: Pace,
@@ -78,60 +92,89 @@ pub(crate) struct ServeArguments {
     /// Directory for that log's nameless files; the system's temporary directory if not given.
     #[arg(long)]
     pub(crate) log_dir: Option<PathBuf>,
-    /// Go wrong on purpose, may be given several times: cut@K (end of stream after K bytes behind the login acceptance,
-    /// once), cut-list=K,K.. or cut-list=FILE (each login uses up the next number), rst@K and rst-list=.. (the same by a
-    /// TCP reset), one-byte, chunk=N, reject=A|S[,TIMES], silence@N (nothing after message N on that connection, once),
-    /// no-login-answer[,TIMES].
+    /// Go wrong on purpose, may be given several times: cut:K (end of stream after K bytes behind the login acceptance,
+    /// once), cut-list:K,K.. or cut-list:FILE (each login uses up the next number), rst:K and rst-list:.. (the same by a
+    /// TCP reset), cut-in:SEQ,K, rst-in:SEQ,K (K bytes into a packet), rst-length:SEQ, one-byte, chunk:N, coalesce:N,
+    /// refuse[:TIMES], reject:A|S[,TIMES], no-login-answer[:TIMES], login-pieces[:TIMES], login-garbage[:TIMES],
+    /// wrong-session[:TIMES], skip:N[,TIMES], rewind:N[,TIMES], silence:N (nothing after message N on that connection,
+    /// once), mute, garbage:SEQ[,BYTES], zero-length:SEQ, huge-length:SEQ, debug-flood:SEQ[,COUNT],
+    /// unsequenced-flood:SEQ[,COUNT], unknown-packet:SEQ, malformed:EVERY, unknown:EVERY, clock:SEQ,MILLISECONDS,
+    /// burst:SEQ,COUNT, new-session:SEQ,NAME[,end].
     #[arg(long = "fault", value_name = "FAULT")]
     pub(crate) faults: Vec<Fault>,
     #[command(flatten)]
     pub(crate) market: MarketArguments,
+    #[command(flatten)]
+    pub(crate) dse_market: DseArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedsArguments {
+    /// One feed, may be given several times: NAME:PROTOCOL[,KEY=VALUE..] with PROTOCOL soupbintcp or moldudp64. Keys of
+    /// both: source=market|dse-marketfeed|dse-index|dse-news|FILE, session=NAME, speed=.., heartbeat-ms=N. Of soupbintcp:
+    /// listen=ADDRESS, user=USER:PASSWORD. Of moldudp64: a=ADDRESS, b=ADDRESS (where the lines go), interface=IP, ttl=N,
+    /// rerequest=ADDRESS, max-request=N, glimpse=ADDRESS, packet-bytes=N, packet-messages=N, linger-us=N, max-rate=N
+    /// (datagrams a second), end-repeats=N.
+    #[arg(long = "feed", value_name = "FEED", required = true)]
+    pub(crate) feeds: Vec<FeedSpec>,
+    /// Time stamps against the clock, for feeds without speed=: 1x, 0.5x, 20x, or max for as fast as the clients take it.
+    #[arg(long, default_value = "1x")]
+    pub(crate) speed: Pace,
+    /// When the first message is released; a MoldUDP64 feed's login is the one to its snapshots.
+    #[arg(long, value_enum, default_value_t = StartArgument::Now)]
+    pub(crate) start: StartArgument,
+    /// What clients get after the last message.
+    #[arg(long, value_enum, default_value_t = AtEndArgument::End)]
+    pub(crate) at_end: AtEndArgument,
+    /// Take commands, `stdin` or an address to listen on: fault [FEED/]FAULT, clear [FEED/]NAME, start [FEED], report, stop.
+    /// Each line is answered by one line.
+    #[arg(long, value_name = "stdin|ADDRESS")]
+    pub(crate) control: Option<ControlArgument>,
+    /// Bytes of each synthetic market kept on disk for resuming; the oldest go first. At least 1 MiB.
+    #[arg(long, default_value_t = venue::log::DEFAULT_MAX_LOG_BYTES, value_parser = clap::value_parser!(u64).range(venue::log::MIN_LOG_BYTES..))]
+    pub(crate) max_log_bytes: u64,
+    /// Go wrong on purpose, in all feeds that can or with FEED/ in one, may be given several times: the faults of serve,
+    /// and for MoldUDP64 with LINES a, b, ab or r: drop:LINES,P%[,SEED], drop:LINES,SEQ,SEQ-SEQ.., dup:LINES,SEQ[,COUNT],
+    /// swap:LINES,EVERY[,SPAN], delay:LINES,MICROSECONDS, mute:LINES[,SEQ], kill:LINES, stray:LINES,EVERY,
+    /// noise:LINES,EVERY, off-range:N[,TIMES].
+    #[arg(long = "fault", value_name = "[FEED/]FAULT")]
+    pub(crate) faults: Vec<String>,
+    #[command(flatten)]
+    pub(crate) market: MarketArguments,
+    #[command(flatten)]
+    pub(crate) dse: DseArguments,
+}
+
+/// Where commands come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ControlArgument {
+    Stdin,
+    Listen(SocketAddr),
+}
+
+impl std::str::FromStr for ControlArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stdin" => Ok(Self::Stdin),
+            _ => text.parse().map(Self::Listen).map_err(|_| format!("{text:?} is neither stdin nor an address")),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArguments {
+    /// Write this channel of the synthetic DSE market, not the Nasdaq-like one.
+    #[arg(long, value_enum)]
+    pub(crate) dse: Option<ChannelArgument>,
+    #[command(flatten)]
+    pub(crate) dse_market: DseArguments,
     /// File to write; an existing one is replaced.
     #[arg(long)]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) market: MarketArguments,
-}
-
-/// Settings of the synthetic market.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Synthetic market")]
-pub(crate) struct MarketArguments {
-    /// The course of the market; endless if not given.
-    #[arg(long, value_enum)]
-    profile: Option<ProfileArgument>,
-    /// Another seed is another market; the same settings give the same bytes. 1 if not given.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Listed symbols, 1 to 20000; 500 if not given, 8000 with bench_mix.
-    #[arg(long)]
-    symbols: Option<u32>,
-    /// Stop after this many messages; a day closes early to stay below it.
-    #[arg(long)]
-    messages: Option<u64>,
-    /// Mean rate in messages a second. If not given: 10000; for a day with a message limit, what fills the day; for
-    /// bench_mix 2400000.
-    #[arg(long)]
-    rate: Option<f64>,
-    /// Rate within bursts over the mean rate, 1 (plain Poisson) to 15.
-    #[arg(long, default_value_t = MarketConfig::default().burstiness)]
-    burstiness: f64,
-    /// Local time of the first message, HH:MM or HH:MM:SS; 09:30 if not given, for a day 03:59, for bench_mix 04:00.
-    #[arg(long, value_parser = time_of_day)]
-    start_time: Option<u64>,
-    /// Annual volatility of each symbol.
-    #[arg(long, default_value_t = MarketConfig::default().volatility)]
-    volatility: f64,
-    /// Trading halts in an hour, over all symbols.
-    #[arg(long, default_value_t = MarketConfig::default().halts_per_hour)]
-    halts_per_hour: f64,
-    /// Length of a halt in milliseconds.
-    #[arg(long, default_value_t = MarketConfig::default().halt_ns / 1_000_000)]
-    halt_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -140,6 +183,27 @@ pub(crate) enum StartArgument {
     Login,
     /// At once.
     Now,
+    /// When the control protocol says `start`.
+    Command,
+}
+
+impl From<StartArgument> for Start {
+    fn from(start: StartArgument) -> Self {
+        match start {
+            StartArgument::Login => Self::Login,
+            StartArgument::Now => Self::Now,
+            StartArgument::Command => Self::Command,
+        }
+    }
+}
+
+impl From<AtEndArgument> for AtEnd {
+    fn from(at_end: AtEndArgument) -> Self {
+        match at_end {
+            AtEndArgument::End => Self::EndSession,
+            AtEndArgument::Hold => Self::Hold,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -148,61 +212,6 @@ pub(crate) enum AtEndArgument {
     End,
     /// Heartbeats for ever.
     Hold,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum ProfileArgument {
-    /// A whole trading day with auctions and halts.
-    Day,
-    /// Open at once, and trading for more than two days.
-    Endless,
-    /// The message mix of a full day for benchmarks, without books.
-    BenchMix,
-}
-
-impl MarketArguments {
-    /// The config with its defaults, which depend on the profile.
-    pub(crate) fn config(&self) -> MarketConfig {
-        const SECOND_NS: u64 = 1_000_000_000;
-        let base = MarketConfig::default();
-        let (profile, symbols, rate, start_ns) = match self.profile.unwrap_or(ProfileArgument::Endless) {
-            ProfileArgument::Endless => (Profile::Endless, base.symbols, base.rate_per_second, base.start_ns),
-            ProfileArgument::BenchMix => (Profile::BenchMix, 8_000, 2_400_000.0, 14_400 * SECOND_NS),
-            ProfileArgument::Day => {
-                // From four in the morning to four in the afternoon.
-                let rate = self.messages.map_or(base.rate_per_second, |limit| (limit as f64 / 43_200.0).max(1.0));
-                (Profile::Day, base.symbols, rate, 14_340 * SECOND_NS)
-            }
-        };
-        MarketConfig {
-            profile,
-            seed: self.seed.unwrap_or(base.seed),
-            symbols: self.symbols.unwrap_or(symbols),
-            messages: self.messages,
-            rate_per_second: self.rate.unwrap_or(rate),
-            burstiness: self.burstiness,
-            start_ns: self.start_time.unwrap_or(start_ns),
-            volatility: self.volatility,
-            halts_per_hour: self.halts_per_hour,
-            halt_ns: self.halt_ms.saturating_mul(1_000_000),
-        }
-    }
-}
-
-/// `HH:MM` or `HH:MM:SS` as nanoseconds since midnight.
-fn time_of_day(text: &str) -> Result<u64, String> {
-    let wanted = || format!("{text:?} is no time of day like 09:30 or 09:29:50");
-    let parts: Vec<u64> = text.split(':').map(str::parse).collect::<Result<_, _>>().map_err(|_| wanted())?;
-    let (hours, minutes, seconds) = match parts[..] {
-        [hours, minutes] => (hours, minutes, 0),
-        [hours, minutes, seconds] => (hours, minutes, seconds),
-        _ => return Err(wanted()),
-    };
-    match hours < 24 && minutes < 60 && seconds < 60 {
-        true => Ok(((hours * 60 + minutes) * 60 + seconds) * 1_000_000_000),
-        false => Err(wanted()),
-    }
 }
 
 fn utc_offset(text: &str) -> Result<f64, String> {
@@ -219,35 +228,5 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_of_day_are_parsed() {
-        let table: &[(&str, Option<u64>)] = &[
-            ("00:00", Some(0)),
-            ("09:30", Some(34_200_000_000_000)),
-            ("23:59:59", Some(86_399_000_000_000)),
-            ("24:00", None),
-            ("09:60", None),
-            ("9", None),
-            ("a:b", None),
-            ("1:2:3:4", None),
-        ];
-        for (text, want) in table {
-            assert_eq!(time_of_day(text).ok(), *want, "case: {text}");
-        }
-    }
-
-    #[test]
-    fn defaults_depend_on_the_profile() {
-        let config = |line: &[&str]| match Cli::parse_from(line).command {
-            Command::Generate(arguments) => arguments.market.config(),
-            Command::Serve(arguments) => arguments.market.config(),
-        };
-        let mix = config(&["venue", "generate", "--out", "x", "--profile", "bench_mix", "--messages", "50000000"]);
-        assert_eq!((mix.profile, mix.symbols, mix.messages), (Profile::BenchMix, 8_000, Some(50_000_000)));
-        let day = config(&["venue", "generate", "--out", "x", "--profile", "day", "--messages", "432000"]);
-        assert_eq!((day.profile, day.rate_per_second, day.start_ns), (Profile::Day, 10.0, 14_340_000_000_000));
-        assert_eq!(config(&["venue", "serve"]), MarketConfig::default());
     }
 }

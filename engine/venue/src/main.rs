@@ -1,7 +1,8 @@
-//! `ticklane-venue`: serves a SoupBinTCP session, or writes a synthetic market to a file.
+//! `ticklane-venue`: serves sessions over SoupBinTCP and MoldUDP64, or writes a synthetic market to a file.
 #![forbid(unsafe_code)]
 
 mod cli;
+mod feeds;
 mod generate;
 mod serve;
 
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
     // clap itself exits with 2 on a usage error.
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(arguments) => serve::run(&arguments),
+        cli::Command::Feeds(arguments) => feeds::run(&arguments),
         cli::Command::Generate(arguments) => generate::run(&arguments),
     };
     match outcome {

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use venue::server::{AtEnd, Exchange, ExchangeConfig, Source, Start, StartError};
+use venue::server::{Exchange, ExchangeConfig, Source, StartError};
 use wire::soupbin::field::{Password, SessionId, TextError, Username};
 use wire::soupbin::server::ServerTimers;
 use wire::time::MILLISECOND_NS;
 
 use crate::Failure;
-use crate::cli::{AtEndArgument, ServeArguments, StartArgument};
+use crate::cli::{ServeArguments, StartArgument};
 
 /// How often a signal or a failure is looked for: well within the second that stopping may take.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -47,10 +47,14 @@ fn announce(exchange: &Exchange, session: &str) -> Result<(), Failure> {
 }
 
 fn config(arguments: &ServeArguments) -> Result<ExchangeConfig, Failure> {
-    let source = match &arguments.file {
-        Some(path) => Source::File(path.clone()),
-        None => Source::Market(arguments.market.config()),
+    let source = match (&arguments.file, arguments.dse) {
+        (Some(path), _) => Source::File(path.clone()),
+        (None, Some(channel)) => Source::Dse(arguments.dse_market.config(&arguments.market), channel.into()),
+        (None, None) => Source::Market(arguments.market.config()),
     };
+    if arguments.start == StartArgument::Command {
+        return Err(Failure::Config("--start command is for `ticklane-venue feeds` with --control".into()));
+    }
     let session = SessionId::new(&arguments.session).map_err(|error| field("--session", &error))?;
     let credentials = match (&arguments.username, &arguments.password) {
         (Some(username), Some(password)) => Some((
@@ -63,14 +67,8 @@ fn config(arguments: &ServeArguments) -> Result<ExchangeConfig, Failure> {
     Ok(ExchangeConfig {
         listen: arguments.listen,
         pace: arguments.speed,
-        start: match arguments.start {
-            StartArgument::Login => Start::Login,
-            StartArgument::Now => Start::Now,
-        },
-        at_end: match arguments.at_end {
-            AtEndArgument::End => AtEnd::EndSession,
-            AtEndArgument::Hold => AtEnd::Hold,
-        },
+        start: arguments.start.into(),
+        at_end: arguments.at_end.into(),
         credentials,
         live_clock: arguments.live_clock.then_some((arguments.utc_offset * 3_600.0) as i64),
         timers: ServerTimers {

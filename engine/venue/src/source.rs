@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use wire::dialect::{DSE, Dialect, NASDAQ_50};
+
+use crate::dse::{Channel, DseConfig, DseMarket};
 use crate::fault::Clock;
 use crate::log::{Cursor, LogError, MessageLog};
 use crate::market::{ConfigError, Market, MarketConfig, Profile};
@@ -15,6 +18,8 @@ pub enum Source {
     File(PathBuf),
     /// A synthetic Nasdaq-like market.
     Market(MarketConfig),
+    /// One channel of a synthetic DSE market.
+    Dse(DseConfig, Channel),
 }
 
 /// When the first message is released.
@@ -43,6 +48,7 @@ impl Source {
         match self {
             Self::File(_) => Ok(()),
             Self::Market(market) => market.validate(),
+            Self::Dse(market, _) => market.validate(),
         }
     }
 
@@ -51,7 +57,20 @@ impl Source {
         match self {
             Self::File(_) => false,
             Self::Market(market) => market.profile == Profile::Endless,
+            Self::Dse(market, _) => market.profile == Profile::Endless,
         }
+    }
+
+    /// The dialect that its messages are of; a file's by its clock.
+    pub(crate) fn dialect(&self) -> Result<&'static Dialect, LogError> {
+        Ok(match self {
+            Self::Market(_) => &NASDAQ_50,
+            Self::Dse(..) => &DSE,
+            Self::File(path) => match Stamps::of(&MessageLog::open(path)?)?.clock {
+                Clock::Nanoseconds => &NASDAQ_50,
+                Clock::Seconds => &DSE,
+            },
+        })
     }
 
     /// The log behind a session: a file is its own, unless its messages are to be changed on their way.
@@ -67,6 +86,7 @@ impl Source {
 #[derive(Debug)]
 pub(crate) enum Generator {
     Market(Box<Market>),
+    Dse(Box<DseMarket>),
     File(Box<Player>),
 }
 
@@ -80,6 +100,11 @@ impl Generator {
                 let start_ns = live_offset.map_or(config.start_ns, time_of_day_ns);
                 Self::Market(Box::new(Market::new(MarketConfig { start_ns, ..config.clone() }).expect(CHECKED)))
             }
+            Source::Dse(config, channel) => {
+                let start_ns = live_offset.map_or(config.start_ns, time_of_day_ns);
+                let config = DseConfig { start_ns, ..config.clone() };
+                Self::Dse(Box::new(DseMarket::new(config, *channel).expect(CHECKED)))
+            }
         })
     }
 
@@ -87,6 +112,7 @@ impl Generator {
     pub(crate) fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<u64>, LogError> {
         match self {
             Self::Market(market) => Ok(market.next(out)),
+            Self::Dse(market) => Ok(market.next(out)),
             Self::File(player) => player.next(out),
         }
     }
@@ -94,6 +120,7 @@ impl Generator {
     pub(crate) fn clock(&self) -> Clock {
         match self {
             Self::Market(_) => Clock::Nanoseconds,
+            Self::Dse(_) => Clock::Seconds,
             Self::File(player) => player.stamps.clock,
         }
     }

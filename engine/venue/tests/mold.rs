@@ -425,3 +425,105 @@ fn a_venue_that_cannot_be_says_why() {
         assert!(error.contains(want), "case {name}: {error}");
     }
 }
+
+/// A snapshot's messages, and the number to go on from.
+fn glimpse(venue: &MoldVenue) -> (Vec<Vec<u8>>, u64) {
+    use std::io::{Read, Write};
+
+    use wire::soupbin::field::{Password, Username};
+    use wire::soupbin::frame::{self, kind};
+
+    let mut stream = std::net::TcpStream::connect(venue.glimpse().expect("a snapshot server")).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let (user, password) = (Username::new("u").expect("a user"), Password::new("p").expect("a password"));
+    stream.write_all(&frame::login_request(&user, &password, &SessionId::BLANK, 1)).expect("a login");
+    let (mut bytes, mut messages) = (Vec::new(), Vec::new());
+    loop {
+        while let Some(packet) = frame::next_packet(&bytes).expect("a sound stream") {
+            match packet.kind {
+                kind::LOGIN_ACCEPTED => {}
+                kind::SEQUENCED if packet.payload[0] == b'G' => {
+                    let number = &packet.payload[1..];
+                    let next = match number.len() {
+                        8 => u64::from_be_bytes(number.try_into().expect("eight bytes")),
+                        _ => str::from_utf8(number).expect("text").trim().parse().expect("a number"),
+                    };
+                    return (messages, next);
+                }
+                kind::SEQUENCED => messages.push(packet.payload.to_vec()),
+                other => panic!("a packet of type {other}"),
+            }
+            let consumed = packet.consumed;
+            bytes.drain(..consumed);
+        }
+        let mut chunk = [0; 65_536];
+        let len = stream.read(&mut chunk).expect("more of the snapshot");
+        assert!(len > 0, "the snapshot ends early");
+        bytes.extend_from_slice(&chunk[..len]);
+    }
+}
+
+/// Live orders as any reader of the dialect keeps them: reference to orderbook, side, price, quantity.
+fn live_orders(dialect: &wire::dialect::Dialect, messages: &[Vec<u8>]) -> BTreeMap<u64, (u64, u8, u32, u64)> {
+    use wire::dialect::OpKind::*;
+    let mut orders = BTreeMap::new();
+    for message in messages {
+        let op = dialect.decode_at(message, 0, message.len());
+        match op.kind {
+            Add => drop(orders.insert(op.reference, (u64::from(op.locate), op.side, op.price, op.quantity))),
+            Execute | ExecutePrice | Cancel => {
+                let order = orders.get_mut(&op.reference).expect("a known order");
+                order.3 -= op.quantity;
+                if order.3 == 0 {
+                    orders.remove(&op.reference);
+                }
+            }
+            Delete => drop(orders.remove(&op.reference).expect("a known order")),
+            Replace => {
+                let order = orders.remove(&op.reference).expect("a known order");
+                orders.insert(op.new_reference, (order.0, order.1, op.price, op.quantity));
+            }
+            _ => {}
+        }
+    }
+    orders
+}
+
+#[test]
+fn a_snapshot_is_the_book_at_its_number() {
+    use venue::dse::{Channel, DseConfig, DseMarket};
+
+    let dse = DseConfig { messages: Some(3_000), instruments: 40, ..DseConfig::default() };
+    let mut generator = DseMarket::new(dse.clone(), Channel::Market).expect("a valid config");
+    let dse_messages: Vec<Vec<u8>> = std::iter::from_fn(|| {
+        let mut message = Vec::new();
+        generator.next(&mut message).map(|_| message)
+    })
+    .collect();
+    let table: [(&str, &wire::dialect::Dialect, Source, Vec<Vec<u8>>); 2] = [
+        ("nasdaq", &wire::dialect::NASDAQ_50, Source::Market(market(3_000)), messages(&market(3_000))),
+        ("dse", &wire::dialect::DSE, Source::Dse(dse, Channel::Market), dse_messages),
+    ];
+    for (name, dialect, source, all) in table {
+        let mut a = Receiver::new();
+        let glimpse_address = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        // Held back in the middle, so that the snapshot is of a living market.
+        let faults = if name == "dse" { vec!["new-session:100000000,NEVER"] } else { vec![] };
+        let venue = start(MoldConfig { glimpse: glimpse_address, source, ..config(&[&a], 1, &faults) });
+        assert_eq!(glimpse(&venue), (vec![], 1), "case {name}: nothing has begun");
+        venue.begin();
+        while a.next().sequence < 2_000 {}
+        let (snapshot, next) = glimpse(&venue);
+        assert!(next > 2_000, "case {name}: {next}");
+        let want = live_orders(dialect, &all[..next as usize - 1]);
+        assert_eq!(live_orders(dialect, &snapshot), want, "case {name} at {next}");
+        assert!(want.len() > 20, "case {name}: {} orders", want.len());
+        let count = |messages: &[Vec<u8>], letter| messages.iter().filter(|message| message[0] == letter).count();
+        assert_eq!(count(&snapshot, b'R'), count(&all, b'R'), "case {name}");
+        let until = Instant::now() + PATIENCE;
+        while venue.report().glimpse.expect("a report").snapshots < 2 {
+            assert!(Instant::now() < until, "a snapshot is not counted");
+        }
+        drop(venue);
+    }
+}

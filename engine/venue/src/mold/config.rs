@@ -98,6 +98,8 @@ pub struct MoldConfig {
     pub end_repeats: u32,
     /// The re-request server, if there is one.
     pub rerequest: Option<ReRequestConfig>,
+    /// Address of the snapshot server, if there is one; port 0 takes a free one.
+    pub glimpse: Option<SocketAddr>,
     /// Most bytes of a synthetic market that are kept for requests; the oldest go first.
     pub max_log_bytes: u64,
     /// Where the log's nameless files are.
@@ -122,6 +124,7 @@ impl MoldConfig {
             heartbeat_ms: 1_000,
             end_repeats: 30,
             rerequest: None,
+            glimpse: None,
             max_log_bytes: DEFAULT_MAX_LOG_BYTES,
             log_directory: std::env::temp_dir(),
             faults: Vec::new(),

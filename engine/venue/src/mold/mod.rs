@@ -4,12 +4,14 @@
 //! There is nobody to wait for on UDP: at full speed a receiver loses what it cannot take, unless packets are limited.
 
 mod config;
+mod glimpse;
 mod line;
 mod packet;
 mod report;
 mod rerequest;
 mod sender;
 mod socket;
+mod tracker;
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
@@ -18,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 pub use self::config::{LineConfig, MoldConfig, Packing, ReRequestConfig};
-pub use self::report::{LineReport, MoldReport, Ranges, ReRequestReport};
+pub use self::report::{GlimpseReport, LineReport, MoldReport, Ranges, ReRequestReport};
 use crate::fault::{Fault, FaultError, FlowFault, FlowPlan, LineFault, LinePlan};
 use crate::feed::Feed;
 use crate::producer::{self, Production};
@@ -29,7 +31,7 @@ use crate::source::{Source, Start};
 #[derive(Debug)]
 struct Shared {
     config: MoldConfig,
-    feed: Arc<Feed>,
+    feed: Feed,
     lines: LinePlan,
     flow: FlowPlan,
     in_place: bool,
@@ -53,6 +55,7 @@ pub struct MoldVenue {
     shared: Arc<Shared>,
     sources: Vec<SocketAddr>,
     rerequest: Option<SocketAddr>,
+    glimpse: Option<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -70,8 +73,11 @@ impl MoldVenue {
         let sources = lines.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let answering = config.rerequest.as_ref().map(socket::rerequest).transpose()?;
         let rerequest = answering.as_ref().and_then(|socket| socket.local_addr().ok());
+        let snapshots = config.glimpse.map(socket::glimpse).transpose()?;
+        let glimpse = snapshots.as_ref().and_then(|listener| listener.local_addr().ok());
+        let dialect = config.source.dialect()?;
         let shared = Arc::new(Shared {
-            feed: Arc::new(Feed::new(log, config.session, config.start == Start::Now)),
+            feed: Feed::new(log, config.session, config.start == Start::Now),
             lines: LinePlan::new(config.faults.iter().filter_map(line_fault)),
             flow,
             in_place,
@@ -80,7 +86,7 @@ impl MoldVenue {
             report: Mutex::new(MoldReport::new(&config)),
             config,
         });
-        let mut venue = Self { shared, sources, rerequest, threads: Vec::new() };
+        let mut venue = Self { shared, sources, rerequest, glimpse, threads: Vec::new() };
         let shared = Arc::clone(&venue.shared);
         let production = Production {
             source: shared.config.source.clone(),
@@ -95,6 +101,10 @@ impl MoldVenue {
         if let Some(socket) = answering {
             let shared = Arc::clone(&venue.shared);
             venue.spawn("venue-rerequest", move || rerequest::run(&shared, &socket))?;
+        }
+        if let Some(listener) = snapshots {
+            let shared = Arc::clone(&venue.shared);
+            venue.spawn("venue-glimpse", move || glimpse::run(&shared, &listener, dialect))?;
         }
         Ok(venue)
     }
@@ -120,6 +130,12 @@ impl MoldVenue {
     #[must_use]
     pub fn rerequest(&self) -> Option<SocketAddr> {
         self.rerequest
+    }
+
+    /// Where snapshots are handed out, if they are.
+    #[must_use]
+    pub fn glimpse(&self) -> Option<SocketAddr> {
+        self.glimpse
     }
 
     /// Lets the session begin that waits for a command.

@@ -84,6 +84,15 @@ pub struct ReRequestReport {
     pub over_rate: u64,
 }
 
+/// The snapshot server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GlimpseReport {
+    /// Snapshots handed out.
+    pub snapshots: u64,
+    /// Messages in them, the last one of each apart.
+    pub messages: u64,
+}
+
 /// A venue's counters at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -98,6 +107,8 @@ pub struct MoldReport {
     pub dropped_on_all_lines: Ranges,
     /// The re-request server, if there is one.
     pub rerequest: Option<ReRequestReport>,
+    /// The snapshot server, if there is one.
+    pub glimpse: Option<GlimpseReport>,
     /// Faults of the messages that have happened.
     pub faults: u64,
 }
@@ -111,6 +122,7 @@ impl MoldReport {
             lines: lines.collect(),
             dropped_on_all_lines: Ranges::default(),
             rerequest: config.rerequest.as_ref().map(|_| ReRequestReport::default()),
+            glimpse: config.glimpse.map(|_| GlimpseReport::default()),
             faults: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! The sockets of a MoldUDP64 venue.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -41,4 +41,14 @@ pub(super) fn rerequest(config: &ReRequestConfig) -> Result<UdpSocket, StartErro
         Ok(socket)
     };
     open().map_err(|cause| StartError::Listen { address: config.listen, cause })
+}
+
+/// Accepting does not block, so that the server sees a stop.
+pub(super) fn glimpse(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let open = || -> io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    open().map_err(|cause| StartError::Listen { address, cause })
 }
