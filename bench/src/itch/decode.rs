@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use wire::itch50::{Op, OpKind, TIMESTAMP_MAX_NS, decode_op_at};
+use wire::dialect::{NASDAQ_50, Op, OpKind};
+use wire::itch50::TIMESTAMP_MAX_NS;
 use wire::itchfile::Messages;
 
 use crate::{Result, sys};
@@ -47,7 +48,7 @@ impl Totals {
         row.new_reference = row.new_reference.wrapping_add(op.new_reference);
         row.match_number = row.match_number.wrapping_add(op.match_number);
         row.timestamp = row.timestamp.wrapping_add(op.timestamp_ns);
-        row.quantity = row.quantity.wrapping_add(op.quantity.into());
+        row.quantity = row.quantity.wrapping_add(op.quantity);
         row.price = row.price.wrapping_add(op.price.into());
         row.locate = row.locate.wrapping_add(op.locate.into());
         row.bids += u64::from(op.side == b'B');
@@ -177,7 +178,7 @@ fn decode_chunk(bytes: &[u8], chunk: &Range<usize>) -> Result<u64> {
     for message in Messages::new(&bytes[chunk.clone()]) {
         let (at, message) = message?;
         // Must be in memory, whole, as far as the compiler knows.
-        std::hint::black_box(&decode_op_at(bytes, chunk.start + at, message.len()));
+        std::hint::black_box(&NASDAQ_50.decode_at(bytes, chunk.start + at, message.len()));
         messages += 1;
     }
     Ok(messages)
@@ -191,7 +192,7 @@ pub fn ours_totals(bytes: &[u8]) -> Result<Totals> {
     let mut totals = Totals::default();
     for message in Messages::new(bytes) {
         let (at, message) = message?;
-        totals.add(&decode_op_at(bytes, at, message.len()));
+        totals.add(&NASDAQ_50.decode_at(bytes, at, message.len()));
     }
     totals.settle();
     Ok(totals)
@@ -242,7 +243,7 @@ mod peer {
         SystemEvent, Trade,
     };
     use itch5::{MessageHandler, Parser};
-    use wire::itch50::OpKind;
+    use wire::dialect::OpKind;
 
     use super::{Totals, cached_ns, ns_per_message};
     use crate::{BenchError, Result, sys};

@@ -4,19 +4,22 @@
 //! calls them.
 
 mod captures;
+mod dialect;
 mod iex;
 
 pub use captures::pcap_file;
+pub use dialect::dialect_message;
 pub use iex::{iex_message, iextp};
 
-use crate::itch50::{self, Message, Op, OpKind};
+use crate::DecodeError;
+use crate::dialect::{NASDAQ_50, Op, OpKind, WINDOW};
+use crate::itch50::{self, Message};
 use crate::itchfile;
 use crate::soupbin::client::{Client, ClientConfig, ClientTimers, State, Step};
 use crate::soupbin::field::{Password, SessionId, Username};
 use crate::soupbin::frame;
 use crate::soupbin::server::{Server, ServerState, ServerStep, ServerTimers};
 use crate::time::Nanos;
-use crate::{DecodeError, itch50::WINDOW};
 
 /// Packets as a receiver sees them, and how the stream ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -219,7 +222,7 @@ pub fn soup_server(data: &[u8]) {
 /// ITCH 5.0: the views and the straight decode see the same message, whatever lies behind it.
 pub fn itch50_message(data: &[u8]) {
     let parsed = Message::parse(data);
-    let op = itch50::decode_op_at(data, 0, data.len());
+    let op = NASDAQ_50.decode_at(data, 0, data.len());
     assert!(agree(&op, &parsed), "{op:?} against {parsed:?}");
     if let Ok(message) = parsed {
         assert_eq!(message.as_bytes(), &data[..message.as_bytes().len()]);
@@ -230,7 +233,7 @@ pub fn itch50_message(data: &[u8]) {
     // The same message, with a window behind it that is filled with something else than zeros.
     let mut followed = data.to_vec();
     followed.extend_from_slice(&[0xa5; WINDOW]);
-    assert!(agree(&itch50::decode_op_at(&followed, 0, data.len()), &parsed));
+    assert!(agree(&NASDAQ_50.decode_at(&followed, 0, data.len()), &parsed));
 }
 
 /// Whether every field that `parsed` has stands in `op` as well.
@@ -241,37 +244,47 @@ fn agree(op: &Op, parsed: &Result<Message<'_>, DecodeError>) -> bool {
         Err(DecodeError::UnknownType { .. }) => return op.kind == OpKind::Unknown,
         Err(DecodeError::Type { .. } | DecodeError::Length { .. }) => return false,
     };
-    op.locate == message.stock_locate() && op.timestamp_ns == message.timestamp_ns() && agree_fields(op, message)
+    op.locate == u32::from(message.stock_locate())
+        && op.timestamp_ns == message.timestamp_ns()
+        && agree_fields(op, message)
 }
 
 fn agree_fields(op: &Op, message: &Message<'_>) -> bool {
     match message {
         Message::AddOrder(add) => {
-            let body = (add.order_reference.get(), add.side, add.shares.get(), add.price.get());
+            let body = (add.order_reference.get(), add.side, u64::from(add.shares.get()), add.price.get());
             (OpKind::Add, body) == (op.kind, (op.reference, op.side, op.quantity, op.price))
         }
         Message::AddOrderMpid(add) => {
-            let body = (add.order_reference.get(), add.side, add.shares.get(), add.price.get());
+            let body = (add.order_reference.get(), add.side, u64::from(add.shares.get()), add.price.get());
             (OpKind::Add, body) == (op.kind, (op.reference, op.side, op.quantity, op.price))
         }
         Message::OrderExecuted(executed) => {
-            let body = (executed.order_reference.get(), executed.executed_shares.get(), executed.match_number.get());
+            let body = (
+                executed.order_reference.get(),
+                u64::from(executed.executed_shares.get()),
+                executed.match_number.get(),
+            );
             (OpKind::Execute, body) == (op.kind, (op.reference, op.quantity, op.match_number))
         }
         Message::OrderExecutedPrice(executed) => {
-            let body = (executed.order_reference.get(), executed.executed_shares.get(), executed.match_number.get());
+            let body = (
+                executed.order_reference.get(),
+                u64::from(executed.executed_shares.get()),
+                executed.match_number.get(),
+            );
             let print = (executed.printable == b'Y', executed.execution_price.get());
             (OpKind::ExecutePrice, body) == (op.kind, (op.reference, op.quantity, op.match_number))
                 && print == (op.printable, op.price)
         }
         Message::OrderCancel(cancel) => {
-            let body = (cancel.order_reference.get(), cancel.cancelled_shares.get());
+            let body = (cancel.order_reference.get(), u64::from(cancel.cancelled_shares.get()));
             (OpKind::Cancel, body) == (op.kind, (op.reference, op.quantity))
         }
         Message::OrderDelete(delete) => (OpKind::Delete, delete.order_reference.get()) == (op.kind, op.reference),
         Message::OrderReplace(replace) => {
             let references = (replace.original_order_reference.get(), replace.new_order_reference.get());
-            let body = (replace.shares.get(), replace.price.get());
+            let body = (u64::from(replace.shares.get()), replace.price.get());
             (OpKind::Replace, references) == (op.kind, (op.reference, op.new_reference))
                 && body == (op.quantity, op.price)
         }

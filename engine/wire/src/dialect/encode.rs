@@ -182,3 +182,6 @@ fn put(field: &Field, value: Value<'_>, place: &mut [u8]) -> Result<(), EncodeEr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

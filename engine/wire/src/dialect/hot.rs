@@ -317,3 +317,6 @@ fn be64(window: &[u8; WINDOW], at: usize) -> u64 {
     bytes.copy_from_slice(&window[at..at + 8]);
     u64::from_be_bytes(bytes)
 }
+
+#[cfg(test)]
+mod tests;

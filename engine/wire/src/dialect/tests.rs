@@ -83,3 +83,36 @@ fn dialects_are_found_by_name() {
     }
     assert!(Dialect::by_name("asx").is_none());
 }
+
+#[test]
+fn a_dialect_is_detected_by_types_and_lengths() {
+    let names = |messages: &[(u8, usize)]| detect(messages).map(Dialect::name).collect::<Vec<_>>();
+    // What sister venues have sent, and our own.
+    let table: &[(&[(u8, usize)], &[&str])] = &[
+        (&[(b'T', 5), (b'S', 10)], &["jnx-1.6"]),
+        (&[(b'Y', 14)], &["jnx-1.6"]),
+        (&[(b'E', 25)], &["jnx-1.6"]),
+        (&[(b'D', 13)], &["dse", "jnx-1.6"]),
+        (&[(b'A', 34), (b'Q', 30), (b'R', 163)], &["dse"]),
+        (&[(b'N', 139)], &["dse"]),
+        (&[(b'A', 36), (b'P', 44)], &["nasdaq-5.0"]),
+        // ASX, then Borsa Istanbul.
+        (&[(b'T', 5), (b'A', 40)], &[]),
+        (&[(b'D', 20)], &[]),
+        (&[(b'O', 12)], &[]),
+        (&[(b'T', 5), (b'S', 6), (b'R', 113), (b'L', 25)], &[]),
+        (&[], &["nasdaq-5.0", "dse", "jnx-1.6"]),
+    ];
+    for (messages, want) in table {
+        assert_eq!(names(messages), *want, "{messages:?}");
+    }
+}
+
+#[test]
+fn prices_that_are_none() {
+    let table = [(&NASDAQ_50, [false, false]), (&DSE, [true, true]), (&JNX_16, [true, false])];
+    for (dialect, want) in table {
+        assert_eq!([0x7fff_ffff, 0xffff_ffff].map(|raw| dialect.is_no_price(raw)), want, "{}", dialect.name());
+        assert!(!dialect.is_no_price(0));
+    }
+}

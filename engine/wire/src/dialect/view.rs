@@ -64,6 +64,13 @@ impl<'b> View<'b> {
         self.entry
     }
 
+    /// Bytes of the form that the message was read by; with texts, of the part before them. With the type it names the
+    /// form, as [`Dialect::encode`] wants it.
+    #[must_use]
+    pub const fn form_length(&self) -> usize {
+        self.length
+    }
+
     /// The message's bytes, without whatever the venue appended.
     #[must_use]
     pub const fn as_bytes(&self) -> &'b [u8] {
@@ -136,3 +143,6 @@ impl<'b> View<'b> {
         Some(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;
