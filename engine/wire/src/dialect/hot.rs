@@ -2,14 +2,29 @@
 //!
 //! Order messages come in no predictable order, so a `match` on the type costs a mispredicted branch for about every
 //! other message. Loading all fields of all order messages, at offsets from a row, costs a few loads from a line that
-//! is in the cache anyway. The one branch here is on the dialect, which is the same for every message of a feed.
+//! is in the cache anyway. The branches that are left go one way: on the dialect, which is the same for every message of
+//! a feed, and on what is rare, a special form or a length that is not the table's.
 
 use super::table::{Entry, Event, Field, Role};
 use super::{Clock, Dialect, NIL, Op, OpKind, WINDOW};
 
-/// Offsets of the rows are below 32, so this mask never changes one; it lets the compiler see that every load stays
-/// inside the window, and so drop the bounds checks.
-pub(super) const OFFSET_MASK: usize = 31;
+/// Largest offset of a row.
+pub(super) const OFFSET_MAX: usize = 31;
+
+/// An offset of a row, 0 to 31, as an enum: so the compiler sees that every load stays inside the window, and drops the
+/// bounds checks. A mask would do the same, for an instruction a field.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+#[rustfmt::skip]
+enum Offset { O0, O1, O2, O3, O4, O5, O6, O7, O8, O9, O10, O11, O12, O13, O14, O15, O16, O17, O18, O19, O20, O21, O22, O23, O24, O25, O26, O27, O28, O29, O30, O31 }
+
+const OFFSETS: [Offset; OFFSET_MAX + 1] = {
+    use Offset::*;
+    [
+        O0, O1, O2, O3, O4, O5, O6, O7, O8, O9, O10, O11, O12, O13, O14, O15, O16, O17, O18, O19, O20, O21, O22, O23,
+        O24, O25, O26, O27, O28, O29, O30, O31,
+    ]
+};
 
 /// Where a type, in one of its lengths, keeps its fields. A field that the type lacks points at some byte that is there
 /// to load. A quarter of a cache line, so that a row's address is one shift from its letter.
@@ -17,32 +32,44 @@ pub(super) const OFFSET_MASK: usize = 31;
 #[repr(align(16))]
 pub(super) struct Row {
     kind: OpKind,
-    /// Kind of an add whose order number is 0, and its quantity too if [`Row::zero_quantity`] has its bits set.
+    /// Kind of an add whose order number is 0, and its quantity too if [`Row::zero_quantity`].
     zero_kind: OpKind,
-    zero_quantity: u8,
-    /// Bytes of the message in this form.
+    zero_quantity: bool,
+    message_type: u8,
+    /// Bytes of the message in this form; with texts, of the part before them.
     len: u8,
-    reference: u8,
-    new_reference: u8,
-    match_number: u8,
-    quantity: u8,
+    new_reference: Offset,
+    match_number: Offset,
+    quantity: Offset,
     /// 32 when the wire has four bytes: of the eight that are loaded, the others are pushed out.
     quantity_shift: u8,
     /// Offset of the price less 4: eight bytes are loaded, of which it is the low half.
-    price: u8,
+    price: Offset,
     /// Offset of the orderbook less 4, loaded like the price.
-    locate: u8,
-    /// 32 pushes out what was loaded, for a message that names no orderbook.
-    locate_shift: u8,
-    side: u8,
-    printable: u8,
+    locate: Offset,
+    /// 0 for a message that names no orderbook, else all bits.
+    locate_mask: u32,
 }
 
-/// Rows of a dialect: of each type its longest form, then of each type its shorter one.
-pub(super) type Rows = [Row; 2 * TYPES];
-const TYPES: usize = 256;
+/// Rows of a dialect, twice.
+pub(super) struct Rows {
+    /// By type: its longest form.
+    by_type: [Row; TYPES],
+    /// By type and length, at [`place`]. No form: a row that no message has.
+    by_form: [Row; FORMS],
+}
 
-/// Place of the fields that stand at the same place in every message of Nasdaq's.
+const TYPES: usize = 256;
+const FORMS: usize = 512;
+
+/// Place of a form, so that no two forms of a dialect share one: the build checks it. Five bits of the letter, which
+/// tell letters of one case apart, and four of the length.
+#[inline(always)]
+const fn place(message_type: u8, len: usize) -> usize {
+    (message_type as usize ^ (len << 5)) & (FORMS - 1)
+}
+
+/// Fields that stand at the same place in every order message of Nasdaq's.
 mod nasdaq {
     pub(super) const LOCATE: usize = 1;
     pub(super) const TIMESTAMP: usize = 5;
@@ -51,44 +78,49 @@ mod nasdaq {
     pub(super) const PRINTABLE: usize = 31;
 }
 
+/// The same of the X-stream family.
+mod xstream {
+    pub(super) const TIMESTAMP: usize = 1;
+    pub(super) const REFERENCE: usize = 5;
+    pub(super) const SIDE: usize = 13;
+    pub(super) const PRINTABLE: usize = 29;
+}
+
 impl Row {
-    const fn empty(kind: OpKind, len: usize) -> Row {
+    const fn empty(message_type: u8, kind: OpKind, len: usize) -> Row {
         assert!(len <= u8::MAX as usize, "a length of a table fits into a byte");
         Row {
             kind,
             zero_kind: kind,
-            zero_quantity: 0,
+            zero_quantity: false,
+            message_type,
             len: len as u8,
-            reference: 0,
-            new_reference: 0,
-            match_number: 0,
-            quantity: 0,
+            new_reference: Offset::O0,
+            match_number: Offset::O0,
+            quantity: Offset::O0,
             quantity_shift: 0,
-            price: 0,
-            locate: 0,
-            locate_shift: 32,
-            side: 0,
-            printable: 0,
+            price: Offset::O0,
+            locate: Offset::O0,
+            locate_mask: 0,
         }
     }
 
     /// The row of `entry` in messages of `len` bytes.
     const fn of(entry: &Entry, len: usize, clock: Clock) -> Row {
-        let mut row = Row::empty(kind_of(entry.event), len);
+        let mut row = Row::empty(entry.message_type, kind_of(entry.event), len);
         let order = !matches!(row.kind, OpKind::Other);
         if let Some(field) = entry.field(Role::Orderbook, len) {
             // Nasdaq's stands in the head.
             if !matches!(clock, Clock::NanosSinceMidnight) {
-                (row.locate, row.locate_shift) = (low_half(field), 0);
+                (row.locate, row.locate_mask) = (low_half(field), u32::MAX);
             }
         }
         if !order {
             return row;
         }
-        row.reference = eight(wanted(entry, Role::Reference, len));
-        row.new_reference = row.reference;
-        row.match_number = row.reference;
-        row.quantity = row.reference;
+        // What a type lacks may be loaded from anywhere.
+        let absent = eight(entry.field(Role::Reference, len).expect("every order message names its order"));
+        (row.new_reference, row.match_number, row.quantity) = (absent, absent, absent);
         if let Some(field) = entry.field(Role::NewReference, len) {
             row.new_reference = eight(field);
         }
@@ -103,19 +135,13 @@ impl Row {
         if let Some(field) = entry.field(Role::Price, len) {
             row.price = low_half(field);
         }
-        if let Some(field) = entry.field(Role::Side, len) {
-            row.side = one(field);
-        }
-        if let Some(field) = entry.field(Role::Printable, len) {
-            row.printable = one(field);
-        }
         if let Some((roles, _)) = entry.when_zero {
             assert!(matches!(row.kind, OpKind::Add), "of the order messages, only an add has a special form");
             assert!(entry.field(Role::Orderbook, len).is_some(), "a special form names its orderbook");
             row.zero_kind = OpKind::Other;
             row.zero_quantity = match roles {
-                [Role::Reference] => 0,
-                [Role::Reference, Role::Quantity] => 0xff,
+                [Role::Reference] => false,
+                [Role::Reference, Role::Quantity] => true,
                 _ => panic!("an add is told from a special form by its number, or by number and quantity"),
             };
         }
@@ -135,60 +161,47 @@ const fn kind_of(event: Event) -> OpKind {
     }
 }
 
-const fn wanted(entry: &Entry, role: Role, len: usize) -> &'static Field {
-    entry.field(role, len).expect("every order message names its order")
+const fn in_reach(offset: usize) -> Offset {
+    assert!(offset <= OFFSET_MAX, "the window of the straight decode ends before this field");
+    OFFSETS[offset]
 }
 
-const fn in_reach(offset: usize) -> u8 {
-    assert!(offset <= OFFSET_MASK, "the window of the straight decode ends before this field");
-    offset as u8
-}
-
-const fn eight(field: &Field) -> u8 {
+const fn eight(field: &Field) -> Offset {
     assert!(field.width == 8, "order and match numbers have eight bytes");
     in_reach(field.offset as usize)
 }
 
 /// A four-byte field is loaded as the low half of eight bytes, so that one at the window's end is in reach too.
-const fn low_half(field: &Field) -> u8 {
+const fn low_half(field: &Field) -> Offset {
     assert!(field.width == 4 && field.offset >= 4, "prices and orderbooks have four bytes, behind the head");
     in_reach(field.offset as usize - 4)
 }
 
-const fn one(field: &Field) -> u8 {
-    assert!(field.width == 1, "one letter");
-    in_reach(field.offset as usize)
-}
-
 /// Makes the rows of a table.
 pub(super) const fn rows(entries: &[Entry], clock: Clock) -> Rows {
-    // An unknown type needs its type byte, so that an empty message is malformed and not unknown.
-    let mut rows = [Row::empty(OpKind::Unknown, 1); 2 * TYPES];
-    let mut letter = 0;
-    while letter < TYPES {
-        rows[TYPES + letter] = Row::empty(OpKind::Malformed, 1);
-        letter += 1;
-    }
+    let mut rows = Rows { by_type: [UNKNOWN; TYPES], by_form: [UNKNOWN; FORMS] };
     let mut i = 0;
     while i < entries.len() {
         let entry = &entries[i];
-        let letter = entry.message_type as usize;
+        let message_type = entry.message_type;
         let mut j = 0;
         while j < entry.lengths.len() {
             let len = entry.lengths[j];
-            if !matches!(rows[letter].kind, OpKind::Unknown) {
-                assert!(matches!(rows[TYPES + letter].kind, OpKind::Malformed), "a type has at most two lengths");
-                assert!((rows[letter].len as usize) < len, "lengths of a type ascend");
-                rows[TYPES + letter] = rows[letter];
-            } else {
-                // Never met by a message that is shorter than the only length.
-                rows[TYPES + letter].len = len as u8;
-            }
-            rows[letter] = Row::of(entry, len, clock);
+            let row = Row::of(entry, len, clock);
+            check_head(entry, len, clock);
+            let longest = &mut rows.by_type[message_type as usize];
+            let other = !matches!(longest.kind, OpKind::Unknown);
+            assert!(!other || (longest.len as usize) < len, "lengths of a type ascend");
             if matches!(clock, Clock::NanosSinceMidnight) {
-                check_nasdaq(entry, len);
-                assert!(matches!(rows[TYPES + letter].kind, OpKind::Malformed), "one length a type");
+                assert!(
+                    !other && entry.when_zero.is_none(),
+                    "Nasdaq's path knows one form a type, and no special ones"
+                );
             }
+            *longest = row;
+            let form = &mut rows.by_form[place(message_type, len)];
+            assert!(matches!(form.kind, OpKind::Unknown), "two forms have one place");
+            *form = row;
             j += 1;
         }
         i += 1;
@@ -196,27 +209,37 @@ pub(super) const fn rows(entries: &[Entry], clock: Clock) -> Rows {
     rows
 }
 
-/// Nasdaq's path takes some fields at places of its own: the table must agree.
-const fn check_nasdaq(entry: &Entry, len: usize) {
-    at(entry.field(Role::Orderbook, len), nasdaq::LOCATE, 2);
-    at(entry.field(Role::TimestampNs, len), nasdaq::TIMESTAMP, 6);
-    assert!(entry.when_zero.is_none(), "no special forms");
-    if !matches!(kind_of(entry.event), OpKind::Other) {
-        at(entry.field(Role::Reference, len), nasdaq::REFERENCE, 8);
-        if entry.field(Role::Side, len).is_some() {
-            at(entry.field(Role::Side, len), nasdaq::SIDE, 1);
+/// Of an unknown type: it needs its type byte, so that an empty message is malformed and not unknown.
+const UNKNOWN: Row = Row::empty(0, OpKind::Unknown, 1);
+/// Of a message whose length its type does not have.
+const MALFORMED: Row = Row::empty(0, OpKind::Malformed, 0);
+
+/// Both paths take some fields at places of their own: the table must agree.
+const fn check_head(entry: &Entry, len: usize, clock: Clock) {
+    let (timestamp, reference, side, printable) = match clock {
+        Clock::NanosSinceMidnight => {
+            at(entry.field(Role::Orderbook, len), nasdaq::LOCATE, 2);
+            ((nasdaq::TIMESTAMP, 6), nasdaq::REFERENCE, nasdaq::SIDE, nasdaq::PRINTABLE)
         }
-        if entry.field(Role::Printable, len).is_some() {
-            at(entry.field(Role::Printable, len), nasdaq::PRINTABLE, 1);
-        }
-        if let Some(field) = entry.field(Role::Quantity, len) {
-            assert!(field.width == 4, "a quantity has four bytes");
-        }
+        Clock::SecondsAndNanos => ((xstream::TIMESTAMP, 4), xstream::REFERENCE, xstream::SIDE, xstream::PRINTABLE),
+    };
+    if !matches!(entry.event, Event::Timestamp) {
+        at(entry.field(Role::TimestampNs, len), timestamp.0, timestamp.1);
+    }
+    match kind_of(entry.event) {
+        OpKind::Other => return,
+        OpKind::Add => at(entry.field(Role::Side, len), side, 1),
+        OpKind::ExecutePrice => at(entry.field(Role::Printable, len), printable, 1),
+        _ => {}
+    }
+    at(entry.field(Role::Reference, len), reference, 8);
+    if let (Clock::NanosSinceMidnight, Some(quantity)) = (clock, entry.field(Role::Quantity, len)) {
+        assert!(quantity.width == 4, "Nasdaq's path loads four bytes of quantity");
     }
 }
 
 const fn at(field: Option<&Field>, offset: usize, width: usize) {
-    let field = field.expect("a field of every message");
+    let field = field.expect("a field of every such message");
     assert!(field.offset as usize == offset && field.width as usize == width, "the field is elsewhere");
 }
 
@@ -231,7 +254,7 @@ impl Dialect {
     pub fn decode(&self, window: &[u8; WINDOW], len: usize) -> Op {
         match self.clock {
             Clock::NanosSinceMidnight => decode_nasdaq(&self.rows, window, len),
-            Clock::SecondsAndNanos => decode_any(&self.rows, window, len),
+            Clock::SecondsAndNanos => decode_xstream(&self.rows, window, len),
         }
     }
 
@@ -240,7 +263,7 @@ impl Dialect {
     ///
     /// A message that does not lie in `buf` entirely counts with the bytes that are there, so it is
     /// [`OpKind::Malformed`] when they are too few.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn decode_at(&self, buf: &[u8], at: usize, len: usize) -> Op {
         let tail = buf.get(at..).unwrap_or_default();
@@ -263,51 +286,68 @@ impl Dialect {
 /// One length a type, and a head that names time and orderbook: less to look up.
 #[inline(always)]
 fn decode_nasdaq(rows: &Rows, window: &[u8; WINDOW], len: usize) -> Op {
-    let row = &rows[window[0] as usize];
-    let known = row.len as usize;
+    let row = &rows.by_type[window[0] as usize];
     Op {
         reference: be64(window, nasdaq::REFERENCE),
-        new_reference: be64(window, row.new_reference as usize & OFFSET_MASK),
-        match_number: be64(window, row.match_number as usize & OFFSET_MASK),
+        new_reference: be64(window, row.new_reference as usize),
+        match_number: be64(window, row.match_number as usize),
         // Six bytes of eight.
         timestamp_ns: be64(window, nasdaq::TIMESTAMP) >> 16,
-        quantity: be64(window, row.quantity as usize & OFFSET_MASK) >> 32,
-        price: be64(window, row.price as usize & OFFSET_MASK) as u32,
+        quantity: be64(window, row.quantity as usize) >> 32,
+        price: be64(window, row.price as usize) as u32,
         slot: NIL,
         locate: u16::from_be_bytes([window[nasdaq::LOCATE], window[nasdaq::LOCATE + 1]]).into(),
-        kind: if len < known { OpKind::Malformed } else { row.kind },
+        kind: if len < row.len as usize { OpKind::Malformed } else { row.kind },
         side: window[nasdaq::SIDE],
         printable: window[nasdaq::PRINTABLE] == b'Y',
-        extended: len > known,
+        form_length: row.len,
     }
 }
 
-/// All from the row, and the row by type and length.
+/// The row by type and length. One branch, and a feed does not take it for as good as all of its messages.
 #[inline(always)]
-fn decode_any(rows: &Rows, window: &[u8; WINDOW], len: usize) -> Op {
-    let letter = window[0] as usize;
-    let short = len < rows[letter].len as usize;
-    let row = &rows[letter + TYPES * usize::from(short)];
-    let odd = len != row.len as usize;
-    let reference = be64(window, row.reference as usize & OFFSET_MASK);
-    let quantity = be64(window, row.quantity as usize & OFFSET_MASK) >> (row.quantity_shift & 63);
-    // All bits or none.
-    let counted = row.zero_quantity as i8 as u64;
-    let special = reference | (quantity & counted) == 0;
-    let kind = if special { row.zero_kind } else { row.kind };
+fn decode_xstream(rows: &Rows, window: &[u8; WINDOW], len: usize) -> Op {
+    let row = &rows.by_form[place(window[0], len)];
+    let usual = row.message_type == window[0] && row.len as usize == len;
+    if !usual || be64(window, xstream::REFERENCE) == 0 {
+        return rows.decode_unusual(window, len, usual);
+    }
+    read_xstream(row, window, row.kind)
+}
+
+impl Rows {
+    /// A message that has not exactly a form's length, or that may be a special form: a reference price.
+    #[cold]
+    #[inline(never)]
+    fn decode_unusual(&self, window: &[u8; WINDOW], len: usize, is_form: bool) -> Op {
+        let longest = &self.by_type[window[0] as usize];
+        let row = match is_form {
+            true => &self.by_form[place(window[0], len)],
+            false if len < longest.len as usize => &MALFORMED,
+            false => longest,
+        };
+        let op = read_xstream(row, window, row.kind);
+        let special = op.reference == 0 && (op.quantity == 0 || !row.zero_quantity);
+        Op { kind: if special { row.zero_kind } else { row.kind }, ..op }
+    }
+}
+
+/// All from the row; the orderbook if the message names one.
+#[inline(always)]
+fn read_xstream(row: &Row, window: &[u8; WINDOW], kind: OpKind) -> Op {
     Op {
-        reference,
-        new_reference: be64(window, row.new_reference as usize & OFFSET_MASK),
-        match_number: be64(window, row.match_number as usize & OFFSET_MASK),
-        timestamp_ns: be64(window, 1) >> 32,
-        quantity,
-        price: be64(window, row.price as usize & OFFSET_MASK) as u32,
+        reference: be64(window, xstream::REFERENCE),
+        new_reference: be64(window, row.new_reference as usize),
+        match_number: be64(window, row.match_number as usize),
+        timestamp_ns: be32(window, xstream::TIMESTAMP).into(),
+        quantity: be64(window, row.quantity as usize) >> (row.quantity_shift & 63),
+        price: be64(window, row.price as usize) as u32,
         slot: NIL,
-        locate: (u64::from(be64(window, row.locate as usize & OFFSET_MASK) as u32) >> (row.locate_shift & 63)) as u32,
-        kind: if short & odd { OpKind::Malformed } else { kind },
-        side: window[row.side as usize & OFFSET_MASK],
-        printable: window[row.printable as usize & OFFSET_MASK] == b'Y',
-        extended: odd & !short,
+        locate: be64(window, row.locate as usize) as u32 & row.locate_mask,
+        kind,
+        side: window[xstream::SIDE],
+        printable: window[xstream::PRINTABLE] == b'Y',
+        form_length: row.len,
     }
 }
 
@@ -316,6 +356,13 @@ fn be64(window: &[u8; WINDOW], at: usize) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&window[at..at + 8]);
     u64::from_be_bytes(bytes)
+}
+
+#[inline(always)]
+fn be32(window: &[u8; WINDOW], at: usize) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&window[at..at + 4]);
+    u32::from_be_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ pub const NIL: u32 = u32::MAX;
 
 /// Bytes that must be readable from a message's start for the straight decode: its loads are of eight bytes and begin
 /// at 31 at the latest.
-pub const WINDOW: usize = super::hot::OFFSET_MASK + size_of::<u64>();
+pub const WINDOW: usize = super::hot::OFFSET_MAX + size_of::<u64>();
 
 /// What a message does to a book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,9 +63,9 @@ pub struct Op {
     pub side: u8,
     /// Whether an execution at another price counts as volume: its byte is `Y`.
     pub printable: bool,
-    /// The message is longer than the longest form that the table knows: the venue has appended fields, which are not
-    /// read. Valid for the kinds up to [`OpKind::Replace`]; of others, the view says it.
-    pub extended: bool,
+    /// Bytes of the form that the message was read by. A longer message has fields appended that the table does not
+    /// know: count it as extended, unless it is an [`OpKind::Other`], of which the view says it.
+    pub form_length: u8,
 }
 
 const _: () = assert!(size_of::<Op>() <= 64);

@@ -46,7 +46,7 @@ fn agree(op: &Op, view: &Result<View<'_>, DecodeError>) -> bool {
         && view.u64(Role::Orderbook).unwrap_or(0) == u64::from(op.locate)
         && same(Role::TimestampNs, op.timestamp_ns);
     let body = || {
-        op.extended == view.extended()
+        usize::from(op.form_length) == view.form_length()
             && same(Role::Reference, op.reference)
             && same(Role::NewReference, op.new_reference)
             && same(Role::MatchNumber, op.match_number)

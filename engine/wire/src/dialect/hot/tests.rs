@@ -36,7 +36,7 @@ const NASDAQ_OP: Op = Op {
     kind: OpKind::Other,
     side: 0,
     printable: false,
-    extended: false,
+    form_length: 0,
 };
 
 #[test]
@@ -86,8 +86,9 @@ fn nasdaq_by_hand() {
     for (name, letter, body, want) in table {
         let message = [&[*letter], b"\x00\x0d\x00\x02\x0a\x37\xb4\x2c\x11\xc9".as_slice(), &[1; 8], body].concat();
         let decode = |len| settled(NASDAQ_50.decode(&window(&message), len));
-        assert_eq!(decode(message.len()), *want, "case: {name}");
-        assert_eq!(decode(message.len() + 9), Op { extended: true, ..*want }, "case: {name}, appended fields");
+        let want = Op { form_length: message.len() as u8, ..*want };
+        assert_eq!(decode(message.len()), want, "case: {name}");
+        assert_eq!(decode(message.len() + 9), want, "case: {name}, appended fields");
         assert_eq!(decode(message.len() - 1).kind, OpKind::Malformed, "case: {name}, short");
     }
 }
@@ -140,13 +141,14 @@ fn dse_by_hand() {
     for ((name, body, want, shorter_form), letter) in table.iter().zip(letters) {
         let message = [&[*letter], b"\x3b\x9a\xc9\xff".as_slice(), body].concat();
         let decode = |len| settled(DSE.decode(&window(&message), len));
-        assert_eq!(decode(message.len()), *want, "case: {name}");
+        let want = Op { form_length: message.len() as u8, ..*want };
+        assert_eq!(decode(message.len()), want, "case: {name}");
         assert_eq!(decode(message.len() - 1).kind, OpKind::Malformed, "case: {name}, a byte less");
         let more = decode(message.len() + 1);
         if *shorter_form {
             assert_eq!(more.kind, OpKind::Malformed, "case: {name}, between two lengths");
         } else {
-            assert_eq!(more, Op { extended: true, ..*want }, "case: {name}, appended fields");
+            assert_eq!(more, want, "case: {name}, appended fields");
         }
     }
 }
@@ -263,7 +265,7 @@ proptest! {
                 reference: old.reference, new_reference: old.new_reference, match_number: old.match_number,
                 timestamp_ns: old.timestamp_ns, quantity: old.quantity.into(), price: old.price, slot: old.slot,
                 locate: old.locate.into(), kind: new.kind, side: old.side, printable: old.printable,
-                extended: new.extended,
+                form_length: new.form_length,
             });
             prop_assert_eq!(old, new);
         }
