@@ -4,10 +4,12 @@
 //! calls them.
 
 mod captures;
+mod datagrams;
 mod dialect;
 mod iex;
 
 pub use captures::pcap_file;
+pub use datagrams::{glimpse_client, mold_arbiter, mold_packet};
 pub use dialect::dialect_message;
 pub use iex::{iex_message, iextp};
 

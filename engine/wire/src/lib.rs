@@ -10,6 +10,7 @@
 //! * [`itchfile`]: the length-prefixed framing of archive files.
 //! * [`pcap`]: classic captures, down to datagrams and TCP streams.
 //! * [`soupbin`]: SoupBinTCP 3.00, client, server and reconnect policy.
+//! * [`glimpse`]: snapshots over SoupBinTCP, and where the live feed goes on.
 //! * [`mold`]: MoldUDP64 1.00, packets and requests.
 //! * [`multicast`]: two lines and a recovery line into one gap-free sequence, whatever the framing.
 //!
@@ -22,6 +23,7 @@ pub mod dialect;
 mod error;
 #[doc(hidden)]
 pub mod fuzz_entry;
+pub mod glimpse;
 pub mod iex;
 pub mod iextp;
 pub mod itch50;

@@ -101,3 +101,6 @@ fn bucket_start(index: usize) -> u64 {
         _ => (4 + index as u64 % 4) << (index / 4 - 1),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,6 @@ impl Window {
         Some(Run { buffer: &self.bytes, len, recv: first.recv, source: untag(first.source) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ impl Arbiter {
         let end = first + u64::from(blocks.message_count());
         let mut new = 0;
         let mut copies = 0;
-        if self.holes.is_empty() && !self.holding {
+        if self.holes.is_empty() && !self.is_holding() {
             // The hot path: nothing is missing, so what is not a copy goes out as it lies.
             for place in blocks.places(first) {
                 if place.sequence < self.next || !accept.contains(&place.sequence) {
@@ -148,7 +148,7 @@ impl Arbiter {
             if sequence < self.next {
                 return Fate::Forgotten;
             }
-            if sequence == self.next && !self.holding {
+            if sequence == self.next && !self.is_holding() {
                 return Fate::Deliver;
             }
             let fits = sequence - self.next < self.window.span() && self.holes.can_fill(sequence);
@@ -164,7 +164,7 @@ impl Arbiter {
     /// Moves `next` on, so that something held back can leave; not beyond message `wanted`, unless a snapshot is loading.
     fn make_room<S: Sink>(&mut self, wanted: u64, sink: &mut S) {
         match self.holes.front().map(|hole| (hole.first, hole.last)) {
-            Some((first, last)) if !self.holding => {
+            Some((first, last)) if !self.is_holding() => {
                 debug_assert_eq!(first, self.next);
                 self.declare_front(last.min(wanted - 1), GapReason::Overflow, sink);
             }
@@ -173,7 +173,7 @@ impl Arbiter {
                 self.next = last + 1;
             }
             _ => {
-                debug_assert!(self.holding, "without a hole and without a hold nothing is held back");
+                debug_assert!(self.is_holding(), "without a hole and without a hold nothing is held back");
                 self.forget_next();
             }
         }

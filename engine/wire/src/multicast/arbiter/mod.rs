@@ -25,6 +25,7 @@ use crate::time::Nanos;
 use intake::Batch;
 use recovery::Asked;
 pub use recovery::RecoveryRequest;
+use session::Hold;
 
 /// What an arbiter has seen that belongs to no single line. All counts run from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,7 +88,7 @@ pub struct Arbiter {
     window: Window,
     batch: Batch,
     /// Messages are held back for a snapshot.
-    holding: bool,
+    hold: Option<Hold>,
     /// A snapshot came before the session did: where to begin then.
     snapshot: Option<u64>,
     /// The session's end was announced: the number it ends before, and when that was last heard.
@@ -124,7 +125,7 @@ impl Arbiter {
             holes: Holes::new(config.max_holes),
             window: Window::new(config.window_messages, config.window_bytes),
             batch: Batch::new(),
-            holding: false,
+            hold: None,
             snapshot: None,
             end: None,
             ended: false,
@@ -238,7 +239,7 @@ impl Arbiter {
 
     /// Declares what was given up as soon as it is first in line, and the end when everything before it is done.
     fn settle<S: Sink>(&mut self, sink: &mut S) {
-        if self.holding {
+        if self.is_holding() {
             return;
         }
         while let Some(&Hole { last, state: HoleState::Lost(reason), .. }) = self.holes.front() {
@@ -274,12 +275,12 @@ impl Arbiter {
         self.session
     }
 
-    /// Number of the next message to be handed over or declared lost. Means nothing before a session is adopted, nor while
-    /// messages are held back.
+    /// Number of the next message to be handed over or declared lost. Means nothing before a session is adopted. While
+    /// messages are held back it stays where it was.
     #[inline]
     #[must_use]
-    pub const fn next_sequence(&self) -> u64 {
-        self.next
+    pub fn next_sequence(&self) -> u64 {
+        self.hold.map_or(self.next, |hold| hold.began_at)
     }
 
     /// Number after the last message that any line has named.
@@ -332,3 +333,6 @@ impl Arbiter {
         self.lines[line.index()].leads.median_ns()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,12 +108,13 @@ impl Arbiter {
         }
     }
 
-    /// Messages `first` up to but not including `end` have come in one packet. If they are the beginning of what was asked
-    /// for, the answer is here, and the rest can be asked for.
+    /// Messages `first` up to but not including `end` have come in one packet. If a hole that was asked for begins right
+    /// behind them, the answer is here, and the rest can be asked for.
     pub(super) fn note_progress(&mut self, now: Nanos, first: u64, end: u64) {
         let Some(index) = self.holes.find(end) else { return };
         let hole = self.holes.get_mut(index);
-        if hole.state != HoleState::Asked || hole.first != end || !(first..end).contains(&hole.asked_first) {
+        let is_of_request = first < hole.asked_end && end > hole.asked_first;
+        if hole.state != HoleState::Asked || hole.first != end || !is_of_request {
             return;
         }
         if self.config.answers_in_parts && hole.first < hole.asked_end {

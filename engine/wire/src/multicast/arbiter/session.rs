@@ -6,6 +6,15 @@ use super::super::{Body, Packet, SessionKey};
 use super::{Arbiter, NEVER};
 use crate::time::Nanos;
 
+/// Messages are held back for a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hold {
+    /// Where to go on if no snapshot comes.
+    pub(super) began_at: u64,
+    /// The sink has had everything before this number, so no snapshot may end earlier.
+    done_before: u64,
+}
+
 impl Arbiter {
     /// Goes on in `session` at message `next`: what a run before knew. Call it before the first packet.
     ///
@@ -52,7 +61,7 @@ impl Arbiter {
         self.abandon(sink);
         let first = match (previous, self.snapshot.take(), self.config.start) {
             // A snapshot is being loaded, and will say where it goes on.
-            (None, None, _) if self.holding => packet.sequence.max(1),
+            (None, None, _) if self.is_holding() => packet.sequence.max(1),
             (None, Some(first), _) | (None, None, Start::At(first)) => first.max(1),
             (None, None, Start::FirstSeen) => packet.sequence.max(1),
             (Some(_), _, _) => 1,
@@ -66,6 +75,8 @@ impl Arbiter {
     /// Numbers begin anew at `first`.
     fn begin(&mut self, first: u64) {
         (self.next, self.highest) = (first, first);
+        // Of this stream the sink has had nothing.
+        self.hold = self.hold.map(|_| Hold { began_at: first, done_before: 0 });
         (self.end, self.ended, self.far_next) = (None, false, None);
         self.asked.clear();
         self.firsts.clear();
@@ -77,7 +88,7 @@ impl Arbiter {
     /// Ends what is under way: what is missing is declared, what is held is handed over. While a snapshot loads, all that
     /// is held is forgotten, as the snapshot will be of another stream.
     fn abandon<S: Sink>(&mut self, sink: &mut S) {
-        if self.holding {
+        if self.is_holding() {
             self.counters.forgotten += u64::from(self.window.held());
             self.window.clear();
             self.holes.clear();
@@ -139,7 +150,7 @@ impl Arbiter {
             return false;
         }
         self.far_next = None;
-        if self.holding {
+        if self.is_holding() {
             self.counters.forgotten += u64::from(self.window.held());
             self.window.clear();
             self.holes.clear();
@@ -155,35 +166,37 @@ impl Arbiter {
     ///
     /// If the window is full the oldest ones are forgotten; they are missing then if the snapshot does not have them.
     pub fn hold(&mut self) {
-        self.holding = true;
+        if self.hold.is_none() {
+            self.hold = Some(Hold { began_at: self.next, done_before: self.next });
+        }
     }
 
-    /// Ends [`Self::hold`]: everything before `sequence` is in the snapshot, the sink gets what comes from there on.
+    /// Ends [`Self::hold`]: everything before `sequence` is in the snapshot, the sink gets what comes from there on. To go
+    /// on without a snapshot, give [`Self::next_sequence`].
     ///
-    /// `false` when that lies farther ahead of the feed than the window is wide: no snapshot of this session can say so.
-    /// Nothing has changed then.
+    /// `false`: no snapshot of this session can end there, as it lies farther ahead of the feed than the window is wide, or
+    /// before what the sink had when the hold began. The feed goes on then as if no snapshot had come.
     pub fn release_from<S: Sink>(&mut self, now: Nanos, sequence: u64, sink: &mut S) -> bool {
         let sequence = sequence.max(1);
         if self.session.is_none() {
             self.snapshot = Some(sequence);
-            self.holding = false;
+            self.hold = None;
             return true;
         }
-        if sequence.saturating_sub(self.highest) > self.window.span() {
-            return false;
+        let hold = self.hold.take().unwrap_or(Hold { began_at: self.next, done_before: self.next });
+        let plausible = sequence >= hold.done_before && sequence.saturating_sub(self.highest) <= self.window.span();
+        let first = if plausible { sequence } else { hold.began_at };
+        while self.next < first && self.next < self.highest {
+            self.skip_to_snapshot(first);
         }
-        while self.next < sequence && self.next < self.highest {
-            self.skip_to_snapshot(sequence);
-        }
-        self.holding = false;
-        if self.next < sequence {
-            (self.next, self.highest) = (sequence, sequence);
-        } else if sequence < self.next {
-            self.reopen(now, sequence, sink);
+        if self.next < first {
+            (self.next, self.highest) = (first, first);
+        } else if first < self.next {
+            self.reopen(now, first, sink);
         }
         self.drain(sink);
         self.settle(sink);
-        true
+        plausible
     }
 
     /// Lets go of the next message, or of the hole that it is in, because the snapshot has it.
@@ -218,6 +231,6 @@ impl Arbiter {
     /// Whether messages are held back for a snapshot.
     #[must_use]
     pub const fn is_holding(&self) -> bool {
-        self.holding
+        self.hold.is_some()
     }
 }
