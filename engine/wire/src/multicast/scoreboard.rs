@@ -98,7 +98,7 @@ impl Line {
         let before = self.next;
         if before != 0 && start > before {
             self.score.holes += 1;
-            self.score.skipped += start - before;
+            self.score.skipped = self.score.skipped.saturating_add(start - before);
         }
         self.next = before.max(end);
         (self.next > before).then_some(before)

@@ -265,7 +265,8 @@ impl Arbiter {
 
     fn declare<S: Sink>(&mut self, first: u64, last: u64, reason: GapReason, sink: &mut S) {
         self.counters.gaps += 1;
-        self.counters.lost += last - first + 1;
+        // Numbers of a hostile feed can jump over all there are, in one session after the other.
+        self.counters.lost = self.counters.lost.saturating_add(last - first + 1);
         sink.gap(first, last, reason);
     }
 

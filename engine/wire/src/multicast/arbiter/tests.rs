@@ -439,6 +439,14 @@ fn a_far_jump_needs_a_second_witness() {
     bench.beat(LineId::A, u64::MAX);
     bench.beat(LineId::A, u64::MAX);
     assert_eq!(bench.out(), [format!("gap 2000003-{} Jump", u64::MAX - 1)]);
+
+    // In the next session again: counts end at what they can hold.
+    bench.pass_ms(3_000);
+    bench.session = OTHER;
+    bench.beat(LineId::A, u64::MAX);
+    bench.beat(LineId::A, u64::MAX);
+    assert_eq!(bench.out()[1..], [format!("gap 1-{} Jump", u64::MAX - 1)]);
+    assert_eq!((bench.arbiter.counters().lost, bench.arbiter.counters().gaps), (u64::MAX, 3));
 }
 
 #[test]
