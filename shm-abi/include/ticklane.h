@@ -249,6 +249,7 @@ extern "C" {
 /* Codes of official prices. */
 #define TL_OFFICIAL_REFERENCE 82
 #define TL_OFFICIAL_CLOSE     67
+#define TL_OFFICIAL_OPEN      79
 
 /* Codes of clear records: the day begins anew; only the book is emptied. */
 #define TL_CLEAR_DAY  78
@@ -266,9 +267,10 @@ extern "C" {
 #define TL_XSTREAM_NAME         50
 #define TL_XSTREAM_MARK         111
 
-/* Flags of a record: last of its venue event in this ring; part of an image; its book is not whole; a trade that
-   is no volume; against a hidden order; ts_recv taken in user space; one ts_recv for several messages. */
+/* Flags of a record: last of its venue event in this ring; a trade that is volume and no last price; part of an
+   image; its book is not whole; a trade that is no volume; against a hidden order; ts_recv taken in user space; one ts_recv for several messages. */
 #define TL_FLAG_LAST           128
+#define TL_FLAG_VOLUME_ONLY    64
 #define TL_FLAG_SNAPSHOT       32
 #define TL_FLAG_SUSPECT        16
 #define TL_FLAG_NOT_PRINTED    8

@@ -92,6 +92,9 @@ pub mod kind {
 pub mod flag {
     /// Last record of its venue event in this ring (the value that DBN uses).
     pub const LAST: u8 = 0x80;
+    /// Trade that counts as volume, turnover and trade, but moves neither last, open, high nor low: an odd lot, or one
+    /// outside of the market's hours, where the venue's rules say so.
+    pub const VOLUME_ONLY: u8 = 0x40;
     /// Part of an image of the book, not of the live flow (the value that DBN uses).
     pub const SNAPSHOT: u8 = 0x20;
     /// The instrument's book is not whole: an order reference was unknown, or messages are missing.

@@ -134,7 +134,7 @@ fn generated() -> String {
         GAP RESTART SKIP MARK ANOMALY OFFICIAL_PRICE INDICATIVE INDEX_VALUE NEWS
     });
     defines(&mut text, "Kinds of record.", "KIND_", kinds);
-    let codes = family!(official_code { REFERENCE CLOSE });
+    let codes = family!(official_code { REFERENCE CLOSE OPEN });
     defines(&mut text, "Codes of official prices.", "OFFICIAL_", codes);
     let codes = family!(clear_code { DAY BOOK });
     defines(&mut text, "Codes of clear records: the day begins anew; only the book is emptied.", "CLEAR_", codes);
@@ -157,11 +157,11 @@ fn generated() -> String {
         "XSTREAM_",
         starts,
     );
-    let flags = family!(flag { LAST SNAPSHOT SUSPECT NOT_PRINTED HIDDEN RECV_USER RECV_COALESCED });
+    let flags = family!(flag { LAST VOLUME_ONLY SNAPSHOT SUSPECT NOT_PRINTED HIDDEN RECV_USER RECV_COALESCED });
     defines(
         &mut text,
-        "Flags of a record: last of its venue event in this ring; part of an image; its book is not whole; a trade that\n   \
-         is no volume; against a hidden order; ts_recv taken in user space; one ts_recv for several messages.",
+        "Flags of a record: last of its venue event in this ring; a trade that is volume and no last price; part of an\n   \
+         image; its book is not whole; a trade that is no volume; against a hidden order; ts_recv taken in user space; one ts_recv for several messages.",
         "FLAG_",
         flags,
     );

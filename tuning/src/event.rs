@@ -182,6 +182,7 @@ fn describe_record(record: &Record<'_>, instrument: Option<&Instrument>) -> Line
 fn flag_names(flags: u8) -> String {
     let names = [
         (flag::LAST, "last"),
+        (flag::VOLUME_ONLY, "volume_only"),
         (flag::SNAPSHOT, "snapshot"),
         (flag::SUSPECT, "suspect"),
         (flag::NOT_PRINTED, "not_printed"),
@@ -335,6 +336,7 @@ fn body_fields(record: &Record<'_>, instrument: Option<&Instrument>) -> Fields {
             let name = match code {
                 official_code::REFERENCE => "reference",
                 official_code::CLOSE => "close",
+                official_code::OPEN => "open",
                 _ => "unknown",
             };
             fields.text("code", name).add("price", price(at));

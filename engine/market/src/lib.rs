@@ -1,6 +1,7 @@
 //! From venue messages to records: books, windows, trades, statuses. Pure: bytes and stamps go in, records come out.
 //!
 //! * [`book`]: the true price-time book of every instrument, written once for all dialects.
+//! * [`iex`]: IEX TOPS and DEEP onto the bus.
 //! * [`ingest`]: from the bytes of a connection to the books, for the reactor and for simulations.
 //! * [`itch`]: the ITCH dialects onto the bus; the one place where both vocabularies meet.
 //! * [`Normaliser`]: whichever of them a feed speaks, behind one set of methods.
@@ -12,11 +13,14 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
+mod day;
 mod feed;
+pub mod iex;
 pub mod ingest;
 pub mod itch;
 mod normaliser;
 mod publish;
+mod window;
 
 pub use feed::{BATCH, DenseIds, DepthPlan, IdError, InstrumentIds, MARK_INTERVAL, MessageAt, Resume, Stamps};
 pub use normaliser::Normaliser;

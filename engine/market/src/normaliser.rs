@@ -4,6 +4,7 @@ use shm_abi::board::Quality;
 use shm_abi::segment::LaneWriter;
 
 use crate::feed::{InstrumentIds, MessageAt, Resume, Stamps};
+use crate::iex::Iex;
 use crate::itch::Itch;
 
 /// The normaliser of one feed.
@@ -12,6 +13,8 @@ use crate::itch::Itch;
 pub enum Normaliser<I> {
     /// An ITCH dialect.
     Itch(Itch<I>),
+    /// IEX TOPS or DEEP.
+    Iex(Iex<I>),
 }
 
 /// Hands a call to whichever normaliser it is.
@@ -19,6 +22,7 @@ macro_rules! each {
     ($self:expr, $feed:ident => $call:expr) => {
         match $self {
             Normaliser::Itch($feed) => $call,
+            Normaliser::Iex($feed) => $call,
         }
     };
 }
@@ -118,5 +122,11 @@ impl<I: InstrumentIds> Normaliser<I> {
 impl<I> From<Itch<I>> for Normaliser<I> {
     fn from(itch: Itch<I>) -> Self {
         Normaliser::Itch(itch)
+    }
+}
+
+impl<I> From<Iex<I>> for Normaliser<I> {
+    fn from(iex: Iex<I>) -> Self {
+        Normaliser::Iex(iex)
     }
 }

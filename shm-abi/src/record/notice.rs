@@ -9,6 +9,8 @@ pub mod official_code {
     pub const REFERENCE: u8 = b'R';
     /// Closing price of the day.
     pub const CLOSE: u8 = b'C';
+    /// Opening price of the day. The `open` of a row and of statistics is the first print, and stays.
+    pub const OPEN: u8 = b'O';
 }
 
 /// `side_or_code` of a clear record.

@@ -243,6 +243,21 @@ impl Book {
         Taken { order, quantity, overfill: false, change }
     }
 
+    /// Sets what is left of an order, which keeps its place in the queue: for venues that tell a whole quantity.
+    ///
+    /// # Panics
+    /// As [`Book::order`], and when `quantity` is 0: such an order is to be removed.
+    #[inline(always)]
+    pub fn set_quantity(&mut self, slot: OrderSlot, quantity: u32) -> LevelChange {
+        assert!(quantity > 0, "an order without quantity is to be removed");
+        let order = self.order(slot);
+        let place = self.orders.at_mut(slot.0);
+        place.quantity = quantity;
+        let level = self.levels.level_mut(place.level);
+        level.quantity = level.quantity - u64::from(order.quantity) + u64::from(quantity);
+        LevelChange::of(&order, LevelEvent::Changed, level.quantity, level.orders, None)
+    }
+
     /// Removes an order with all that is left of it.
     ///
     /// # Panics

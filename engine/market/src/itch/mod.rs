@@ -356,7 +356,7 @@ fn quality_of(facts: &Facts, feed: Quality) -> Quality {
 
 /// Declares an anomaly in both rings and counts it, unless the epoch before did.
 #[cold]
-fn declare(
+pub(crate) fn declare(
     code: AnomalyCode,
     subject: u64,
     detail: u64,

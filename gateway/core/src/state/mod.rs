@@ -112,29 +112,31 @@ impl Quote {
         }
     }
 
-    /// A trade record, with its `side_or_code` and flags. What is not printed moves no statistics; a cross without
-    /// shares prints nothing; the closing cross sets the close.
+    /// A trade record, with its `side_or_code` and flags. What is not printed moves no statistics, what is volume alone
+    /// no price; a cross without shares prints nothing; the closing cross sets the close.
     pub fn trade(&mut self, code: u8, flags: u8, trade: LastTrade) {
         if flags & flag::NOT_PRINTED != 0 {
             return;
         }
         if trade.quantity > 0 {
-            self.print(trade);
+            self.print(flags & flag::VOLUME_ONLY != 0, trade);
         }
         if code == trade_code::CROSS_CLOSE && trade.price > 0 {
             self.close = present(trade.price);
         }
     }
 
-    fn print(&mut self, trade: LastTrade) {
+    fn print(&mut self, volume_only: bool, trade: LastTrade) {
         if trade.price == PRICE_NONE {
             // An order without a price was executed, and the venue has not said at which: quantity alone is known.
             self.volume = self.volume.saturating_add(trade.quantity);
             self.trades = self.trades.wrapping_add(1);
             return;
         }
-        self.last = Some(trade);
-        self.day_range(trade.price);
+        if !volume_only {
+            self.last = Some(trade);
+            self.day_range(trade.price);
+        }
         self.volume = self.volume.saturating_add(trade.quantity);
         let value = u128::from(trade.quantity) * u128::from(trade.price.unsigned_abs());
         self.turnover = self.turnover.saturating_add(value);
@@ -197,9 +199,11 @@ mod tests {
             trades: 1,
             ..Quote::default()
         };
+        let volume_alone = Quote { last: None, open: None, high: None, low: None, ..printed };
         let table: &[(&str, u8, u8, LastTrade, Quote)] = &[
             ("an ordinary print", b'B', 0, trade(50, 2), printed),
             ("a hidden one prints too", b'N', flag::HIDDEN, trade(50, 2), printed),
+            ("volume alone", b'N', flag::VOLUME_ONLY, trade(50, 2), volume_alone),
             ("not printed", b'B', flag::NOT_PRINTED, trade(50, 2), Quote::default()),
             ("a cross without shares", b'O', 0, trade(50, 0), Quote::default()),
             ("the closing cross", b'C', 0, trade(50, 2), Quote { close: Some(50), ..printed }),

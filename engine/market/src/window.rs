@@ -1,0 +1,52 @@
+//! The window of an instrument: its best levels, on the board's row and as records by which a reader keeps its own.
+
+use shm_abi::board::{Level, RowUpdate};
+use shm_abi::record::{Side, kind};
+
+use crate::book::{Book, LevelChange, LevelEvent, PriceLevel};
+use crate::publish::{Event, Outbox};
+
+#[inline(always)]
+fn level_record(event: &Event, side: Side, level: Level, position: usize) -> [u64; 7] {
+    let place = u64::from(level.orders) | (position as u64) << 32;
+    event.record(kind::LEVEL, side as u8, 0, [level.price as u64, level.quantity, place])
+}
+
+/// Keeps the window in step with a change of the book: on the row, and as records. `on_bus` says what a level of the
+/// book is on the bus.
+#[inline(always)]
+pub(crate) fn keep(
+    book: &Book,
+    change: &LevelChange,
+    position: usize,
+    on_bus: impl Fn(PriceLevel) -> Level,
+    event: &Event,
+    market: &mut Outbox<'_>,
+    row: &mut RowUpdate<'_>,
+) {
+    let class = row.depth_class();
+    if position >= class {
+        return;
+    }
+    let LevelChange { instrument, side, price, quantity, orders, .. } = *change;
+    let level = on_bus(PriceLevel { price, quantity, orders });
+    match change.event {
+        LevelEvent::Changed => row.change_level(side, position, level),
+        LevelEvent::Entered => {
+            if let Some(price) = book.price_at(instrument, side, class) {
+                let out = on_bus(PriceLevel { price, quantity: 0, orders: 0 });
+                market.put(level_record(event, side, out, class - 1));
+            }
+            row.insert_level(side, position, level);
+        }
+        LevelEvent::Left => {
+            let entering = book.level(instrument, side, class - 1).map(on_bus);
+            row.remove_level(side, position, entering);
+            if let Some(entering) = entering {
+                market.put(level_record(event, side, level, position));
+                return market.put(level_record(event, side, entering, class - 1));
+            }
+        }
+    }
+    market.put(level_record(event, side, level, position));
+}
