@@ -1,9 +1,13 @@
 //! An IEX feed on a lane in this process, and messages for it.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod flow;
+
+use std::collections::HashMap;
+
 use market::book::BookLimits;
 use market::iex::{Iex, IexConfig};
-use market::{DenseIds, MessageAt, Stamps};
+use market::{DenseIds, DepthPlan, MessageAt, Stamps};
 use shm_abi::board::RowImage;
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::Plan;
@@ -23,7 +27,9 @@ pub(crate) const TS: i64 = 1_493_132_621_826_542_542;
 
 pub(crate) fn config(protocol: Protocol) -> IexConfig {
     let limits = BookLimits { max_orders: 1 << 14, max_levels: 1 << 14, instruments: 1 << 13 };
-    IexConfig { limits, ..IexConfig::new(protocol) }
+    // The flows' symbols: classes 5, 10 and 0.
+    let by_symbol = HashMap::from([("AAA".to_string(), 5), ("CCC".to_string(), 0)]);
+    IexConfig { limits, depth: DepthPlan { default_class: 10, by_symbol }, ..IexConfig::new(protocol) }
 }
 
 /// Feed, lane and both ring readers.
