@@ -239,7 +239,7 @@ fn a_day_has_its_times() {
 fn indices_follow_the_prices() {
     let config = DseConfig { index_interval_ms: 500, ..config(30_000) };
     let (market, indices) = (all(&config, Channel::Market), all(&config, Channel::Index));
-    let (mut listed, _) = listing::list(&config, &mut Rng::new(config.seed));
+    let (listed, _) = listing::list(&config, &mut Rng::new(config.seed));
     let mut book = SlowBook::default();
     let (mut at, mut checked, mut changed) = (0, 0, HashSet::new());
     for (due_ns, bytes) in indices {
@@ -252,12 +252,18 @@ fn indices_follow_the_prices() {
             book.apply(bytes, market[at].0);
             at += 1;
         }
-        for instrument in &mut listed {
-            instrument.last = book.last(instrument.orderbook.into());
-        }
-        let number = view.u64(Role::Orderbook).expect("a number") - u64::from(INDEX_BASE);
+        let number = (view.u64(Role::Orderbook).expect("a number") - u64::from(INDEX_BASE)) as usize;
         let value = view.u64(Role::IndexValue).expect("a value");
-        assert_eq!(value, index_values(&listed)[number as usize], "index {number} at {due_ns}");
+        let (mut now, mut base) = (0, 0);
+        for instrument in &listed {
+            if number == 0 || (number == 1 && instrument.in_blue_chips) || (number == 2 && instrument.in_shariah) {
+                let issued = u128::from(instrument.issued);
+                now += issued * u128::from(book.last(instrument.orderbook.into()));
+                base += issued * u128::from(instrument.reference);
+            }
+        }
+        let want = (now * u128::from(INDICES[number].2) / base) as u64;
+        assert_eq!(value, want, "index {number} at {due_ns}");
         checked += 1;
         changed.insert(value);
     }

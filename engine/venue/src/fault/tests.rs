@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -213,4 +215,34 @@ fn clearing_takes_back_one_kind_or_all() {
     assert!(plan.clear("all"));
     assert_eq!((plan.login(), plan.acceptance(), plan.refuses()), (LoginFate::Judge, Acceptance::Plain, false));
     assert_eq!((plan.chunk(), plan.next_stop(1), plan.inserted(5)), (usize::MAX, None, None));
+}
+
+proptest! {
+    /// A script is text from outside: it is a fault or an error, and what is a fault has a name that clears it.
+    #[test]
+    fn any_text_is_a_fault_or_an_error(
+        name in prop::sample::select(vec![
+            "cut", "rst-list", "cut-in", "chunk", "coalesce", "reject", "skip", "garbage", "debug-flood", "drop", "dup",
+            "swap", "delay", "mute", "kill", "stray", "off-range", "malformed", "clock", "burst", "new-session", "",
+        ]),
+        rest in "[:@=,]?[abr0-9%,:x-]{0,24}",
+    ) {
+        if let Ok(fault) = format!("{name}{rest}").parse::<Fault>() {
+            match &fault {
+                Fault::Tcp(tcp) => Plan::new([tcp]).clear(fault.name()),
+                Fault::Line(line) => {
+                    let plan = LinePlan::new([line]);
+                    plan.fate(0, 1, 1, u64::MAX - 1);
+                    plan.answer(1, u64::MAX);
+                    plan.clear(fault.name())
+                }
+                Fault::Flow(flow) => {
+                    let plan = FlowPlan::new([flow]);
+                    plan.pass(u64::MAX, Clock::Nanoseconds, &mut []);
+                    plan.pass(5, Clock::Seconds, &mut *b"T\0\0\0\xff".to_vec());
+                    plan.clear(fault.name())
+                }
+            };
+        }
+    }
 }

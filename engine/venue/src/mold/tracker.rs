@@ -125,3 +125,75 @@ impl Tracker {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wire::dialect::{DSE, NASDAQ_50, Value};
+
+    use super::*;
+
+    fn message(letter: u8, length: usize, values: &[(Role, u64)]) -> Vec<u8> {
+        let number = |(role, value): &(Role, u64)| (*role, Value::Number(*value));
+        let mut values: Vec<_> = values.iter().map(number).collect();
+        if letter == b'A' {
+            values.push((Role::Side, Value::Letter(b'B')));
+        }
+        let mut out = Vec::new();
+        DSE.encode(letter, length, &values, &mut out).expect("a message of the table");
+        out
+    }
+
+    #[test]
+    fn orders_are_told_as_they_stand() {
+        use Role::*;
+        let add = |reference, quantity| {
+            let values = [(TimestampNs, 5), (Reference, reference), (Quantity, quantity), (Orderbook, 7), (Price, 100)];
+            message(b'A', 34, &values)
+        };
+        let replace = [(TimestampNs, 8), (Reference, 1), (NewReference, 4), (Quantity, 20), (Price, 90), (Yield, 0)];
+        let flow = [
+            message(b'T', 5, &[(Seconds, 3)]),
+            message(b'A', 30, &[(Orderbook, 7), (Price, 95)]),
+            add(1, 10),
+            add(2, 30),
+            add(3, 5),
+            message(b'E', 29, &[(TimestampNs, 6), (Reference, 2), (Quantity, 12)]),
+            message(b'D', 13, &[(TimestampNs, 7), (Reference, 3)]),
+            message(b'U', 37, &replace),
+        ];
+        let mut tracker = Tracker::new(&DSE);
+        flow.iter().for_each(|message| tracker.apply(message));
+        let order = |reference, quantity, price| {
+            let values =
+                [(TimestampNs, 8), (Reference, reference), (Quantity, quantity), (Orderbook, 7), (Price, price)];
+            message(b'A', 34, &values)
+        };
+        let reference_price = message(b'A', 30, &[(TimestampNs, 8), (Orderbook, 7), (Price, 95)]);
+        let mut want = vec![flow[0].clone(), reference_price, order(2, 18, 100), order(4, 20, 90)];
+        // The reference price has a blank side, the table's helper writes a letter.
+        want[1][13] = flow[1][13];
+        assert_eq!(tracker.snapshot(), want);
+        let mut start = message(b'S', 18, &[(TimestampNs, 9)]);
+        start[13] = b'O';
+        tracker.apply(&start);
+        assert_eq!(tracker.snapshot().len(), 3, "a session's start clears every book");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_leave_a_snapshot(
+            messages in prop::collection::vec((0usize..18, prop::collection::vec(any::<u8>(), 0..60)), 0..60),
+        ) {
+            for dialect in [&NASDAQ_50, &DSE] {
+                let mut tracker = Tracker::new(dialect);
+                for (letter, bytes) in &messages {
+                    let mut message = vec![b"TSLMPRHAFECBDUIQXY"[*letter]];
+                    message.extend_from_slice(bytes);
+                    tracker.apply(&message);
+                }
+                prop_assert!(tracker.snapshot().len() <= messages.len());
+            }
+        }
+    }
+}
