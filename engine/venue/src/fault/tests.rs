@@ -239,7 +239,7 @@ proptest! {
                 Fault::Flow(flow) => {
                     let plan = FlowPlan::new([flow]);
                     plan.pass(u64::MAX, Clock::Nanoseconds, &mut []);
-                    plan.pass(5, Clock::Seconds, &mut *b"T\0\0\0\xff".to_vec());
+                    plan.pass(5, Clock::Seconds, &mut b"T\0\0\0\xff".to_vec());
                     plan.clear(fault.name())
                 }
             };

@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use wire::Nanos;
 use wire::dialect::{Clock, Dialect};
-use wire::soupbin::field::SEQUENCE_BYTES;
+use wire::glimpse::EndForm;
+use wire::glimpse::server::SnapshotServer;
 use wire::soupbin::frame::{self, REJECT_NO_SESSION};
-use wire::soupbin::server::{LoginRequest, parse_login_request};
+use wire::soupbin::server::{LoginRequest, ServerState, ServerStep, ServerTimers};
 
 use super::Shared;
 use super::tracker::Tracker;
@@ -20,7 +22,7 @@ use crate::source::Start;
 
 /// Most clients at a time; one more is closed at once.
 const MAX_CLIENTS: usize = 16;
-/// How long a client may take to log in, and to close when it has everything.
+/// How long a client may leave bytes untaken.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How soon a stop is noticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -70,61 +72,79 @@ fn serve(shared: &Shared, mut stream: &TcpStream, image: &Mutex<Image>, dialect:
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(POLL_INTERVAL))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let Some(request) = login(shared, stream)? else { return Ok(()) };
-    if shared.config.start == Start::Login {
-        shared.feed.begin();
-    }
-    let (index, session) = shared.feed.state().session();
-    if !request.session.is_blank() && !request.session.eq_ignore_case(&session.name) {
-        return stream.write_all(&frame::login_rejected(REJECT_NO_SESSION));
-    }
-    let Ok((messages, next)) = snapshot(shared, image, index, &session) else { return Ok(()) };
-    let mut out = frame::login_accepted(&session.name, 1).to_vec();
-    for message in &messages {
-        frame::append(&mut out, frame::kind::SEQUENCED, message).expect("a message of the log fits a packet");
-    }
-    let end = end_of_snapshot(dialect.clock(), next);
-    frame::append(&mut out, frame::kind::SEQUENCED, &end).expect("21 bytes fit a packet");
-    {
-        let mut report = shared.report();
-        let glimpse = report.glimpse.get_or_insert_default();
-        glimpse.snapshots += 1;
-        glimpse.messages += messages.len() as u64;
-    }
-    stream.write_all(&out)?;
-    // The client logs out; until then nothing more is said.
-    let until = Instant::now() + PATIENCE;
-    while !shared.feed.state().stopping && Instant::now() < until {
-        match stream.read(&mut [0; 256]) {
-            Ok(0) => break,
-            Err(error) if !is_timeout(&error) => break,
-            _ => {}
+    let started = Instant::now();
+    let now = || Nanos(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    let mut server = SnapshotServer::new(ServerTimers::default(), now());
+    let mut out = Vec::new();
+    let mut bytes = Vec::new();
+    while !shared.feed.state().stopping {
+        match frame::next_packet(&bytes) {
+            Ok(Some(packet)) => {
+                match server.handle_packet(now(), packet.kind, packet.payload) {
+                    ServerStep::LoginRequested(request) => {
+                        judge(shared, &request, image, dialect, now(), &mut server, &mut out);
+                    }
+                    ServerStep::Logout | ServerStep::Close(_) => return Ok(()),
+                    _ => {}
+                }
+                bytes.drain(..packet.consumed);
+            }
+            Ok(None) => {
+                let mut chunk = [0; 256];
+                match stream.read(&mut chunk) {
+                    Ok(0) => return Ok(()),
+                    Ok(len) => bytes.extend_from_slice(&chunk[..len]),
+                    Err(error) if is_timeout(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(_) => return Ok(()),
+        }
+        // Heartbeats while the client has not logged out, and an end when it says nothing.
+        let step = server.handle_timeout(now(), &mut out);
+        stream.write_all(&out)?;
+        out.clear();
+        if matches!(step, ServerStep::Close(_)) || matches!(server.state(), ServerState::Closed) {
+            return Ok(());
         }
     }
     Ok(())
 }
 
-/// The login request; none when the client sends something else, leaves, or takes too long.
-fn login(shared: &Shared, mut stream: &TcpStream) -> io::Result<Option<LoginRequest>> {
-    let mut bytes = Vec::new();
-    let until = Instant::now() + PATIENCE;
-    while !shared.feed.state().stopping && Instant::now() < until {
-        let mut chunk = [0; 256];
-        match stream.read(&mut chunk) {
-            Ok(0) => return Ok(None),
-            Ok(len) => bytes.extend_from_slice(&chunk[..len]),
-            Err(error) if is_timeout(&error) => {}
-            Err(error) => return Err(error),
-        }
-        match frame::next_packet(&bytes) {
-            Ok(Some(packet)) if packet.kind == frame::kind::LOGIN_REQUEST => {
-                return Ok(parse_login_request(packet.payload));
-            }
-            Ok(None) if bytes.len() < frame::LOGIN_REQUEST_BYTES => {}
-            _ => return Ok(None),
-        }
+/// Answers a login with the whole snapshot, or with a rejection.
+fn judge(
+    shared: &Shared,
+    request: &LoginRequest,
+    image: &Mutex<Image>,
+    dialect: &Dialect,
+    now: Nanos,
+    server: &mut SnapshotServer,
+    out: &mut Vec<u8>,
+) {
+    const WAITS: &str = "a login waits for its answer";
+    const FITS: &str = "a message of the log fits a packet of a live session";
+    if shared.config.start == Start::Login {
+        shared.feed.begin();
     }
-    Ok(None)
+    let (index, session) = shared.feed.state().session();
+    let is_ours = request.session.is_blank() || request.session.eq_ignore_case(&session.name);
+    let found = if is_ours { snapshot(shared, image, index, &session).ok() } else { None };
+    let Some((messages, next)) = found else {
+        return server.reject(REJECT_NO_SESSION, out).expect(WAITS);
+    };
+    server.accept(now, &session.name, out).expect(WAITS);
+    for message in &messages {
+        server.send(now, message, out).expect(FITS);
+    }
+    let form = match dialect.clock() {
+        Clock::NanosSinceMidnight => EndForm::Text,
+        Clock::SecondsAndNanos => EndForm::Binary,
+    };
+    server.finish(now, form, next, out).expect(FITS);
+    let mut report = shared.report();
+    let glimpse = report.glimpse.get_or_insert_default();
+    glimpse.snapshots += 1;
+    glimpse.messages += messages.len() as u64;
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -154,25 +174,4 @@ fn snapshot(
         })?;
     }
     Ok((tracker.snapshot(), cursor.next() - session.base))
-}
-
-/// `G`: Nasdaq's has the number as text, padded on the left; X-stream's as eight bytes.
-fn end_of_snapshot(clock: Clock, next: u64) -> Vec<u8> {
-    let mut message = vec![b'G'];
-    match clock {
-        Clock::NanosSinceMidnight => message.extend(format!("{next:>SEQUENCE_BYTES$}").bytes()),
-        Clock::SecondsAndNanos => message.extend(next.to_be_bytes()),
-    }
-    message
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ends_have_their_golden_bytes() {
-        assert_eq!(end_of_snapshot(Clock::NanosSinceMidnight, 1_234), b"G                1234");
-        assert_eq!(end_of_snapshot(Clock::SecondsAndNanos, 0x0102), b"G\0\0\0\0\0\0\x01\x02");
-    }
 }
