@@ -3,6 +3,7 @@
 pub mod book;
 pub mod day;
 pub mod decode;
+pub mod dse;
 
 use std::path::PathBuf;
 
@@ -59,6 +60,8 @@ struct Series {
     walk: Vec<f64>,
     decode: Vec<f64>,
     decode_itch5: Vec<f64>,
+    turn_nasdaq: Vec<f64>,
+    turn_dse: Vec<f64>,
     file: Vec<f64>,
     file_itch5: Vec<f64>,
     book_small: Vec<f64>,
@@ -114,6 +117,9 @@ fn measure_decode(day: &Day<'_>, machine: &Machine, series: &mut Series, evidenc
     let chunks = decode::chunks(day.bytes)?;
     series.decode.push(decode::ours_cached_ns(day.bytes, &chunks, rate)?);
     series.decode_itch5.extend(decode::itch5_cached_ns(day.bytes, &chunks, rate)?);
+    let (nasdaq, dse) = dse::nasdaq_and_dse_ns(day.bytes, &chunks, rate)?;
+    series.turn_nasdaq.push(nasdaq);
+    series.turn_dse.push(dse);
     series.file.push(decode::ours_file_ns(day.bytes, rate)?);
     series.file_itch5.extend(decode::itch5_file_ns(day.bytes, rate)?);
     if evidence.counts.is_none() {
@@ -162,6 +168,8 @@ fn section(args: &ItchArgs, pairs: u32, series: &Series, evidence: &Evidence) ->
         row(Kind::Floor, "length walk, straight from the file", &series.walk),
         row(Kind::Ours, "decode, every order field, input in the cache", &series.decode),
         row(Kind::Peer, "itch5 0.1.5, every order field, input in the cache", &series.decode_itch5),
+        row(Kind::Ours, "decode, the day's beginning, chunks in turn with DSE's form", &series.turn_nasdaq),
+        row(Kind::Ours, "decode, the same as DSE 2.2", &series.turn_dse),
         row(Kind::Ours, "decode, every order field, straight from the file", &series.file),
         row(Kind::Peer, "itch5 0.1.5, every order field, straight from the file", &series.file_itch5),
         row(Kind::Ours, "decode + L3 book, packets of 12", &series.book_small),
@@ -193,6 +201,13 @@ fn goals(series: &Series) -> Vec<Goal> {
             [] => Goal::unmeasured(decode, Sense::AtLeast, 1.4, "built without the feature peers (itch5)"),
             theirs => Goal::ratio(decode, Sense::AtLeast, 1.4, theirs, &series.decode),
         },
+        Goal::ratio(
+            "decode of DSE <= 1.15x that of Nasdaq",
+            Sense::AtMost,
+            1.15,
+            &series.turn_dse,
+            &series.turn_nasdaq,
+        ),
         Goal::ratio(&book(SMALL_PACKET), Sense::AtMost, 0.30, &series.book_small, load),
         Goal::ratio(&book(LARGE_PACKET), Sense::AtMost, 0.30, &series.book_large, load),
         Goal::amount("decode + L3 book in <= 256 MiB", Sense::AtMost, MEMORY_LIMIT_MIB, "MiB", &series.book_mib),
