@@ -80,6 +80,12 @@ counters! {
         HotAllocations = "hot_allocations",
         /// Messages longer than the longest form that the dialect knows: read by their prefix, and applied.
         Extended = "extended",
+        /// From receiving the newest batch of messages to publishing it, ns.
+        LagNs = "lag_ns",
+        /// Longest such time since the segment was created, ns.
+        LagMaxNs = "lag_max_ns",
+        /// Messages taken in during the last whole second.
+        RatePerS = "rate_per_s",
     }
 }
 
@@ -114,12 +120,118 @@ counters! {
         LastByteNs = "last_byte_ns",
         /// Next venue sequence expected.
         NextSequence = "next_sequence",
+        /// Which of the feed's addresses is connected, or was last dialled, from 0.
+        AddressIndex = "address_index",
+        /// Datagrams that were no packet.
+        MalformedPackets = "malformed_packets",
+        /// Packets of sessions that are not followed; ignored.
+        ForeignPackets = "foreign_packets",
+        /// Packets without a number, from farther ahead than any window, from before a new start, or after the end; ignored.
+        OddPackets = "odd_packets",
+        /// Requests for lost messages sent.
+        Requests = "requests",
+        /// Of these, repetitions for want of an answer.
+        RequestRetries = "request_retries",
+        /// Packets of answers.
+        Answers = "answers",
+        /// Messages that answers brought.
+        Recovered = "recovered",
+        /// Answers that were no packet, and messages in answers that nobody had asked for; ignored.
+        StrayAnswers = "stray_answers",
+        /// Holes that are neither filled nor declared yet.
+        OpenHoles = "open_holes",
+        /// Messages held back behind them, or while an image is loaded.
+        HeldMessages = "held_messages",
+        /// Images of the books that were loaded.
+        Images = "images",
+        /// Line A: datagrams of our session.
+        LineAPackets = "line_a_packets",
+        /// Line A: messages, first copies and later ones.
+        LineAMessages = "line_a_messages",
+        /// Line A: messages of which it brought the first copy.
+        LineAWins = "line_a_wins",
+        /// Line A: messages that had come before.
+        LineADuplicates = "line_a_duplicates",
+        /// Line A: messages that it skipped.
+        LineASkipped = "line_a_skipped",
+        /// Line A: bytes of messages.
+        LineABytes = "line_a_bytes",
+        /// Line A: CLOCK_REALTIME of its last packet, ns.
+        LineALastNs = "line_a_last_ns",
+        /// Line A: median time by which it was ahead when it won, ns.
+        LineALeadNs = "line_a_lead_ns",
+        /// Line A: 0 no packet yet, 1 live, 2 behind the other line, 3 silent for too long.
+        LineAState = "line_a_state",
+        /// Line A: datagrams that the kernel dropped before they were taken.
+        LineAKernelDrops = "line_a_kernel_drops",
+        /// Line B: datagrams of our session.
+        LineBPackets = "line_b_packets",
+        /// Line B: messages, first copies and later ones.
+        LineBMessages = "line_b_messages",
+        /// Line B: messages of which it brought the first copy.
+        LineBWins = "line_b_wins",
+        /// Line B: messages that had come before.
+        LineBDuplicates = "line_b_duplicates",
+        /// Line B: messages that it skipped.
+        LineBSkipped = "line_b_skipped",
+        /// Line B: bytes of messages.
+        LineBBytes = "line_b_bytes",
+        /// Line B: CLOCK_REALTIME of its last packet, ns.
+        LineBLastNs = "line_b_last_ns",
+        /// Line B: median time by which it was ahead when it won, ns.
+        LineBLeadNs = "line_b_lead_ns",
+        /// Line B: 0 no packet yet, 1 live, 2 behind the other line, 3 silent for too long.
+        LineBState = "line_b_state",
+        /// Line B: datagrams that the kernel dropped before they were taken.
+        LineBKernelDrops = "line_b_kernel_drops",
+    }
+}
+
+/// Counters that each line of a datagram feed has.
+pub const LINE_COUNTERS: usize = 10;
+
+impl FeedCounter {
+    /// The counters of line `index`, 0 for A and 1 for B: packets, messages, wins, duplicates, skipped, bytes, last
+    /// packet, lead, state, kernel drops.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn of_line(index: usize) -> &'static [FeedCounter; LINE_COUNTERS] {
+        use FeedCounter as C;
+        const LINES: [[FeedCounter; LINE_COUNTERS]; 2] = [
+            [
+                C::LineAPackets,
+                C::LineAMessages,
+                C::LineAWins,
+                C::LineADuplicates,
+                C::LineASkipped,
+                C::LineABytes,
+                C::LineALastNs,
+                C::LineALeadNs,
+                C::LineAState,
+                C::LineAKernelDrops,
+            ],
+            [
+                C::LineBPackets,
+                C::LineBMessages,
+                C::LineBWins,
+                C::LineBDuplicates,
+                C::LineBSkipped,
+                C::LineBBytes,
+                C::LineBLastNs,
+                C::LineBLeadNs,
+                C::LineBState,
+                C::LineBKernelDrops,
+            ],
+        ];
+        &LINES[index]
     }
 }
 
 /// Words reserved for a lane's counters.
 pub const LANE_COUNTER_WORDS: usize = 128;
 const _: () = assert!(LaneCounter::ALL.len() <= LANE_COUNTER_WORDS);
+const _: () = assert!(FeedCounter::ALL.len() <= crate::layout::FEED_COUNTER_WORDS);
 
 /// Counters at a place in a mapping, for reading.
 #[derive(Debug, Clone)]

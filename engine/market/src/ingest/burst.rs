@@ -1,7 +1,5 @@
 //! Messages of one read on their way to the book.
 
-use shm_abi::counters::LaneCounter;
-use shm_abi::layout::State;
 use shm_abi::record::flag;
 
 use super::Output;
@@ -54,11 +52,7 @@ impl Burst {
     /// Hands what is gathered to the book.
     pub(super) fn flush<I: InstrumentIds>(&mut self, bytes: &[u8], realtime: impl Fn() -> u64, out: &mut Output<I>) {
         if self.len > 0 {
-            let was_rebuilding = out.normaliser.is_rebuilding();
-            out.normaliser.apply(bytes, &self.batch[..self.len], self.stamps(realtime()), &mut out.writer);
-            if was_rebuilding && !out.normaliser.is_rebuilding() {
-                out.writer.set_state(State::Live);
-            }
+            out.apply(bytes, &self.batch[..self.len], self.stamps(realtime()));
             self.len = 0;
         }
     }
@@ -69,10 +63,7 @@ impl Burst {
             out.normaliser.duplicate(&mut out.writer, self.duplicates);
         }
         if self.total > 0 {
-            out.writer.counters.add(LaneCounter::Bursts, 1);
-            if self.total > out.writer.counters.get(LaneCounter::BurstMax) {
-                out.writer.counters.set(LaneCounter::BurstMax, self.total);
-            }
+            out.count_burst(self.total);
         }
         self.total + self.duplicates
     }

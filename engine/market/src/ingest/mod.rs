@@ -5,6 +5,7 @@
 //!
 //! * [`Output`]: what one feed writes: the lane's rings and board through the normaliser, its entry and counters.
 //! * [`SoupBin`]: a SoupBinTCP feed over any number of connections, from login to end of session.
+//! * [`Datagrams`]: a feed of lines A and B, with re-requests and images of the books.
 //! * [`Predecessor`]: what a killed writer left behind, and how a successor goes on from it.
 //!
 //! Time on the wire and in records comes from `realtime`, a function argument: it is read once per batch, and a burst has
@@ -13,9 +14,12 @@
 //! [`LaneWriter`]: shm_abi::segment::LaneWriter
 
 mod burst;
+mod datagrams;
+mod glimpse;
 mod inbox;
 mod output;
 mod recovery;
+mod soup_line;
 mod soupbin;
 
 /// Looks at packets as they come in, whatever becomes of them: `ticklane tap`.
@@ -35,7 +39,10 @@ impl Tap for () {
     fn packet(&mut self, _ts_recv: u64, _sequence: u64, _bytes: &[u8]) {}
 }
 
+pub use datagrams::{DatagramNews, Datagrams, DatagramsConfig, Framing, Request};
+pub use glimpse::GlimpseConfig;
 pub use inbox::Inbox;
 pub use output::{Midnight, Output, SessionEvent, SessionStart};
 pub use recovery::{Predecessor, RingEnd, begin_sequence};
-pub use soupbin::{News, OUTBOX_BYTES, SoupBin, SoupBinConfig};
+pub use soup_line::OUTBOX_BYTES;
+pub use soupbin::{News, SoupBin, SoupBinConfig};

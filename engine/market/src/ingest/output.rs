@@ -7,7 +7,7 @@ use shm_abi::record::{Head, INSTRUMENT_NONE, StatusCause, TradingStatus, flag, g
 use shm_abi::segment::{FeedWriter, LaneWriter};
 
 use super::Predecessor;
-use crate::{InstrumentIds, Normaliser, Resume, Stamps};
+use crate::{InstrumentIds, MessageAt, Normaliser, Resume, Stamps};
 
 /// UNIX time, in ns, of the venue's local midnight of the day that it is there at the given UNIX time.
 pub type Midnight = Box<dyn Fn(u64) -> u64 + Send>;
@@ -26,6 +26,7 @@ pub struct Output<I> {
     /// are rebuilt it stays where the predecessor's ring ended, however far the replay is.
     market_sequence: u64,
     midnight: Midnight,
+    state: FeedState,
 }
 
 impl<I> std::fmt::Debug for Output<I> {
@@ -69,16 +70,25 @@ impl<I: InstrumentIds> Output<I> {
     ) -> Output<I> {
         let feed = writer.feed(0);
         let market_sequence = predecessor.map_or(0, |found| found.market.venue_sequence);
-        Output { writer, feed, normaliser, predecessor, market_sequence, midnight }
+        let state = FeedState::Idle;
+        Output { writer, feed, normaliser, predecessor, market_sequence, midnight, state }
     }
 
     /// Data of `session` begins to flow. `gap`: first and last number that will not come.
     ///
     /// If it is the first session and the one that the predecessor followed, what that one published is rebuilt in
-    /// silence; if another, everything is new.
-    pub fn session_began(&mut self, session: &[u8; 16], start: SessionStart, gap: Option<(u64, u64)>, stamps: Stamps) {
+    /// silence; if another, everything is new. Returns the venue sequence up to which a predecessor has published it in both
+    /// rings, if it goes on.
+    pub fn session_began(
+        &mut self,
+        session: &[u8; 16],
+        start: SessionStart,
+        gap: Option<(u64, u64)>,
+        stamps: Stamps,
+    ) -> Option<u64> {
+        let mut published = None;
         match start {
-            SessionStart::First => self.first_session(session),
+            SessionStart::First => published = self.first_session(session),
             SessionStart::Same => {}
             SessionStart::New => {
                 self.feed.counters.add_feed(FeedCounter::SessionChanges, 1);
@@ -92,12 +102,13 @@ impl<I: InstrumentIds> Output<I> {
         if let Some((first, last)) = gap {
             self.normaliser.gap(first, last, gap_reason::SKIPPED_AT_LOGIN, stamps, &mut self.writer);
         }
-        self.feed.set_state(FeedState::Live);
+        self.set_state(FeedState::Live);
         self.session_event(SessionEvent::Up, stamps.ts_recv);
         self.writer.set_state(if self.normaliser.is_rebuilding() { State::Recovering } else { State::Live });
+        published
     }
 
-    fn first_session(&mut self, session: &[u8; 16]) {
+    fn first_session(&mut self, session: &[u8; 16]) -> Option<u64> {
         self.normaliser.set_session(session);
         let resumed = self.predecessor.take().filter(|found| found.session.as_ref() == Some(session));
         let (orders_n, market_n) = (self.writer.orders.next_number(), self.writer.market.next_number());
@@ -105,12 +116,48 @@ impl<I: InstrumentIds> Output<I> {
             Some(found) => {
                 let (orders_after, market_after) = (found.orders.venue_sequence, found.market.venue_sequence);
                 self.normaliser.resume(Resume { orders_after, market_after });
+                Some(orders_after.min(market_after))
             }
             None => {
                 self.feed.set_session(session, orders_n, market_n);
                 self.market_sequence = 0;
+                None
             }
         }
+    }
+
+    /// Hands up to [`BATCH`](crate::BATCH) messages to the books.
+    #[inline]
+    pub fn apply(&mut self, buffer: &[u8], batch: &[MessageAt], stamps: Stamps) {
+        let was_rebuilding = self.normaliser.is_rebuilding();
+        self.normaliser.apply(buffer, batch, stamps, &mut self.writer);
+        if was_rebuilding && !self.normaliser.is_rebuilding() {
+            self.writer.set_state(State::Live);
+        }
+        let lag_ns = stamps.ts_publish.saturating_sub(stamps.ts_recv);
+        self.writer.counters.set(LaneCounter::LagNs, lag_ns);
+        if lag_ns > self.writer.counters.get(LaneCounter::LagMaxNs) {
+            self.writer.counters.set(LaneCounter::LagMaxNs, lag_ns);
+        }
+    }
+
+    /// Counts a burst that brought `messages`.
+    pub fn count_burst(&mut self, messages: u64) {
+        self.writer.counters.add(LaneCounter::Bursts, 1);
+        if messages > self.writer.counters.get(LaneCounter::BurstMax) {
+            self.writer.counters.set(LaneCounter::BurstMax, messages);
+        }
+    }
+
+    /// Says what the feed is doing.
+    pub fn set_state(&mut self, state: FeedState) {
+        self.state = state;
+        self.feed.set_state(state);
+    }
+
+    /// What it was last said to be doing.
+    pub fn state(&self) -> FeedState {
+        self.state
     }
 
     /// Tells readers what happened to the session: a status record about the venue, and the quality of every row.
@@ -142,7 +189,7 @@ impl<I: InstrumentIds> Output<I> {
     /// The last thing that a lane writes. `now_ns`: the monotonic clock. The caller then wakes the sleepers.
     pub fn close(&mut self, now_ns: u64) {
         self.normaliser.set_quality(Quality::Closed, None, &mut self.writer);
-        self.feed.set_state(FeedState::Closed);
+        self.set_state(FeedState::Closed);
         self.writer.publish_heads();
         self.writer.set_state(State::Closed);
         self.writer.heartbeat(now_ns);

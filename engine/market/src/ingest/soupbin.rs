@@ -13,16 +13,14 @@ use shm_abi::counters::FeedCounter;
 use shm_abi::layout::FeedState;
 use wire::Nanos;
 use wire::soupbin::backoff::{Attempt, Backoff, BackoffConfig};
-use wire::soupbin::client::{Client, ClientConfig, CloseReason, Gap, SessionChange, Step};
+use wire::soupbin::client::{ClientConfig, CloseReason, Gap, SessionChange, Step};
 use wire::soupbin::field::SessionId;
 use wire::soupbin::frame::{LENGTH_BYTES, kind as packet, next_packet};
 
 use super::burst::Burst;
-use super::{Inbox, Output, SessionEvent, SessionStart, Tap};
+use super::soup_line::SoupLine;
+use super::{Output, SessionEvent, SessionStart, Tap};
 use crate::{InstrumentIds, MessageAt};
-
-/// Bytes waiting to be sent: a login and a few heartbeats. A server that takes less is dead.
-pub const OUTBOX_BYTES: usize = 256;
 
 /// What a SoupBinTCP feed is made from.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +54,8 @@ pub enum News {
 /// One feed, whatever happens to its connections.
 #[derive(Debug)]
 pub struct SoupBin {
-    client: Client,
+    line: SoupLine,
     backoff: Backoff,
-    inbox: Inbox,
-    outbox: [u8; OUTBOX_BYTES],
-    outbox_len: usize,
     /// What the next connection logs in with.
     login: ClientConfig,
     /// The session that the books belong to; `None` until the first login.
@@ -82,15 +77,9 @@ impl SoupBin {
     /// # Panics
     /// When the buffer cannot hold a packet: the config was checked.
     pub fn new(config: SoupBinConfig, seed: u64) -> SoupBin {
-        // Until the first connection there is a client that has already closed: every input gives that answer.
-        let mut client = Client::new(config.login, Nanos(0));
-        client.handle_disconnect();
         SoupBin {
-            client,
+            line: SoupLine::new(config.login, config.receive_buffer_bytes),
             backoff: Backoff::new(config.backoff, seed),
-            inbox: Inbox::new(config.receive_buffer_bytes),
-            outbox: [0; OUTBOX_BYTES],
-            outbox_len: 0,
             login: config.login,
             session: None,
             news: None,
@@ -102,23 +91,37 @@ impl SoupBin {
         self.backoff.first(now)
     }
 
+    /// Uses another policy from the next connection on. The session goes on where it was.
+    pub fn reconfigure(&mut self, config: SoupBinConfig) {
+        self.login = match self.session {
+            Some(session) => config.login.resume(session, self.line.client.next_sequence()),
+            None => config.login,
+        };
+        self.backoff.reconfigure(config.backoff);
+    }
+
+    /// The next connection, at once, to address number `address_index`: what an operator asked for.
+    pub fn redirect(&mut self, address_index: usize, now: Nanos) -> Attempt {
+        self.backoff.prefer(address_index);
+        self.backoff.first(now)
+    }
+
     /// A connection is being made.
-    pub fn dialling<I: InstrumentIds>(&self, out: &mut Output<I>) {
-        out.feed.set_state(FeedState::Connecting);
+    pub fn dialling<I: InstrumentIds>(&self, attempt: Attempt, out: &mut Output<I>) {
+        out.set_state(FeedState::Connecting);
         out.count(FeedCounter::Connects, 1);
+        out.feed.counters.set_feed(FeedCounter::AddressIndex, attempt.address_index as u64);
     }
 
     /// It was made: the login waits in [`SoupBin::outgoing`] after the next [`SoupBin::tick`].
     pub fn connected<I: InstrumentIds>(&mut self, attempt: Attempt, now: Nanos, out: &mut Output<I>) {
-        self.client = Client::new(self.login.ask_current(attempt.blank_session), now);
-        self.inbox.clear();
-        self.outbox_len = 0;
-        out.feed.set_state(FeedState::LoginSent);
+        self.line.connected(self.login.ask_current(attempt.blank_session), now);
+        out.set_state(FeedState::LoginSent);
     }
 
     /// Where the next bytes go; never empty.
     pub fn space(&mut self) -> &mut [u8] {
-        self.inbox.space()
+        self.line.inbox.space()
     }
 
     /// `count` bytes have just come in one read into [`SoupBin::space`], stamped `stamp_ns` by the kernel if it did: takes
@@ -135,21 +138,21 @@ impl SoupBin {
         tap: &mut impl Tap,
         out: &mut Output<I>,
     ) -> Result<(), CloseReason> {
-        self.inbox.filled(count);
-        self.client.handle_bytes_received(now);
+        self.line.inbox.filled(count);
+        self.line.client.handle_bytes_received(now);
         // A kernel that stamps saves a reading of the clock.
         let mut burst = Burst::new(stamp_ns, if stamp_ns.is_some() { 0 } else { realtime() });
         out.count(FeedCounter::Bytes, count as u64);
         out.feed.counters.set_feed(FeedCounter::LastByteNs, burst.ts_recv());
         let outcome = self.packets(now, realtime, tap, out, &mut burst);
-        burst.flush(self.inbox.bytes(), realtime, out);
-        self.inbox.consume();
+        burst.flush(self.line.inbox.bytes(), realtime, out);
+        self.line.inbox.consume();
         let packets = burst.finish(out);
         out.count(FeedCounter::SequencedPackets, packets);
-        out.end_burst(self.client.next_sequence());
+        out.end_burst(self.line.client.next_sequence());
         if let Some(session) = self.session {
             // What the next connection asks for: only what has been published counts as received.
-            self.login = self.login.resume(session, self.client.next_sequence());
+            self.login = self.login.resume(session, self.line.client.next_sequence());
         }
         outcome
     }
@@ -163,26 +166,26 @@ impl SoupBin {
         burst: &mut Burst,
     ) -> Result<(), CloseReason> {
         loop {
-            let start = self.inbox.start();
-            let next = match next_packet(self.inbox.waiting()) {
+            let start = self.line.inbox.start();
+            let next = match next_packet(self.line.inbox.waiting()) {
                 Ok(Some(next)) => next,
                 Ok(None) => return Ok(()),
-                Err(error) => match self.client.handle_frame_error(error) {
+                Err(error) => match self.line.client.handle_frame_error(error) {
                     Step::Close(reason) => return Err(reason),
                     _ => return Err(CloseReason::LineBroken),
                 },
             };
             let (kind, consumed) = (next.kind, next.consumed);
             if tap.is_wanted() {
-                let sequence = if kind == packet::SEQUENCED { self.client.wire_sequence() } else { 0 };
-                tap.packet(burst.ts_recv(), sequence, &self.inbox.waiting()[LENGTH_BYTES..consumed]);
+                let sequence = if kind == packet::SEQUENCED { self.line.client.wire_sequence() } else { 0 };
+                tap.packet(burst.ts_recv(), sequence, &self.line.inbox.waiting()[LENGTH_BYTES..consumed]);
             }
-            match self.client.handle_packet(now, kind, next.payload) {
+            match self.line.client.handle_packet(now, kind, next.payload) {
                 Step::Deliver { sequence, payload } => {
                     let place = (start + consumed - payload.len()) as u32;
                     burst.push(MessageAt { sequence, at: place, len: payload.len() as u32 });
                     if burst.is_full() {
-                        burst.flush(self.inbox.bytes(), realtime, out);
+                        burst.flush(self.line.inbox.bytes(), realtime, out);
                     }
                 }
                 Step::Duplicate { .. } => burst.duplicates += 1,
@@ -194,7 +197,7 @@ impl SoupBin {
                 Step::Unsequenced { .. } => out.count(FeedCounter::UnsequencedPackets, 1),
                 Step::Debug { .. } => out.count(FeedCounter::DebugPackets, 1),
                 Step::LoggedIn { session, sequence, change, gap, .. } => {
-                    burst.flush(self.inbox.bytes(), realtime, out);
+                    burst.flush(self.line.inbox.bytes(), realtime, out);
                     self.backoff.on_live(now);
                     let start = match (self.session, change) {
                         (None, _) => SessionStart::First,
@@ -212,13 +215,13 @@ impl SoupBin {
                 Step::EndOfSession => {}
                 Step::Close(reason) => return Err(reason),
             }
-            self.inbox.take(consumed);
+            self.line.inbox.take(consumed);
         }
     }
 
     /// The connection has ended or failed under us. What that means depends on what went before.
     pub fn disconnected(&mut self) -> CloseReason {
-        self.client.handle_disconnect()
+        self.line.client.handle_disconnect()
     }
 
     /// Runs the timers that are due and gathers what is to be sent. Call after every read and whenever
@@ -227,30 +230,17 @@ impl SoupBin {
     /// # Errors
     /// Why the connection must be closed.
     pub fn tick(&mut self, now: Nanos) -> Result<(), CloseReason> {
-        if self.client.poll_timeout().is_some_and(|due| due <= now)
-            && let Step::Close(reason) = self.client.handle_timeout(now)
-        {
-            return Err(reason);
-        }
-        while let Some(packet) = self.client.poll_transmit() {
-            let packet = packet.as_bytes();
-            let Some(space) = self.outbox[self.outbox_len..].get_mut(..packet.len()) else {
-                return Err(self.client.handle_disconnect());
-            };
-            space.copy_from_slice(packet);
-            self.outbox_len += packet.len();
-        }
-        Ok(())
+        self.line.tick(now)
     }
 
     /// When [`SoupBin::tick`] must next be called if nothing arrives; `None` when the connection is over.
     pub fn poll_timeout(&self) -> Option<Nanos> {
-        self.client.poll_timeout()
+        self.line.client.poll_timeout()
     }
 
     /// Bytes to send.
     pub fn outgoing(&self) -> &[u8] {
-        &self.outbox[..self.outbox_len]
+        self.line.outgoing()
     }
 
     /// The socket took the first `count` bytes of [`SoupBin::outgoing`].
@@ -258,21 +248,24 @@ impl SoupBin {
     /// # Panics
     /// When there are not so many.
     pub fn sent(&mut self, now: Nanos, count: usize) {
-        self.outbox.copy_within(count..self.outbox_len, 0);
-        self.outbox_len -= count;
-        if count > 0 {
-            self.client.handle_sent(now);
-        }
+        self.line.sent(now, count);
     }
 
     /// Asks the server to close: the connection then ends as logged out.
     pub fn request_logout(&mut self, now: Nanos) {
-        self.client.request_logout(now);
+        self.line.client.request_logout(now);
     }
 
     /// What has happened since the last call, for the log.
     pub fn poll_news(&mut self) -> Option<News> {
         self.news.take()
+    }
+
+    /// The feed was closed by command: readers are told. `now_ns`: UNIX time. The caller then wakes the sleepers.
+    pub fn paused<I: InstrumentIds>(&mut self, now_ns: u64, out: &mut Output<I>) {
+        out.set_state(FeedState::Closed);
+        out.session_event(SessionEvent::Down, now_ns);
+        out.writer.publish_heads();
     }
 
     /// A connection is over, or could not be made ([`CloseReason::LineBroken`]): readers and counters are told. Returns the
@@ -294,7 +287,7 @@ impl SoupBin {
             CloseReason::LineBroken => (FeedState::Reconnecting, Some(FeedCounter::Disconnects), SessionEvent::Down),
             _ => (FeedState::Reconnecting, Some(FeedCounter::ProtocolErrors), SessionEvent::Down),
         };
-        out.feed.set_state(state);
+        out.set_state(state);
         if let Some(counter) = counter {
             out.count(counter, 1);
         }

@@ -101,6 +101,17 @@ impl Backoff {
         Attempt { address_index: self.address_index, at: now, blank_session: self.blank_session }
     }
 
+    /// Goes to this address next, whatever went before.
+    pub fn prefer(&mut self, address_index: usize) {
+        self.address_index = address_index % self.config.address_count.max(1);
+    }
+
+    /// Follows other numbers from now on.
+    pub fn reconfigure(&mut self, config: BackoffConfig) {
+        self.config = config;
+        self.prefer(self.address_index);
+    }
+
     /// A login has been accepted.
     pub const fn on_live(&mut self, now: Nanos) {
         self.live_since = Some(now);
