@@ -10,6 +10,8 @@ mod figures;
 mod harness;
 mod hostile;
 mod hot_path;
+mod lanes;
 mod misfortunes;
+mod multicast;
 mod real_input;
 mod start_up;

@@ -11,13 +11,13 @@ use std::rc::Rc;
 use market::DepthPlan;
 use market::book::BookLimits;
 use market::ingest::{Output, Predecessor, begin_sequence};
-use market::itch::{Itch, ItchConfig};
+use market::itch::{FeedRole, Itch, ItchConfig};
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::{FeedState, HEARTBEAT_INTERVAL_NS};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter, SegmentError, SleeperFlag, wake_socket};
 use shm_abi::sys::{monotonic_ns, realtime_ns, send_descriptor};
 
-use crate::config::{EngineConfig, LanePlan, LockMemory};
+use crate::config::{ClientType, EngineConfig, LanePlan, LockMemory};
 use crate::ids::IdStore;
 use crate::rt;
 
@@ -80,6 +80,11 @@ impl Lane {
                 instruments: plan.plan.instruments,
             },
             depth: DepthPlan { default_class: plan.config.depth, by_symbol: plan.config.depth_by_symbol.clone() },
+            role: match plan.feed.client_type {
+                ClientType::MarketFeed => FeedRole::Market,
+                ClientType::Index => FeedRole::Index,
+                ClientType::News => FeedRole::News,
+            },
             ..ItchConfig::default()
         };
         let itch = Itch::new(config, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?;
@@ -119,10 +124,24 @@ fn lock_memory(wanted: LockMemory, writer: &LaneWriter, lane: &str) -> Result<()
     }
 }
 
-/// Shows life while the reactor runs: proof that this core still serves its tasks, not merely that the process exists.
+/// Shows life while the reactor runs: proof that this core still serves its tasks, not merely that the process exists. Once
+/// a second it also tells how many messages came in the last one.
 pub(crate) async fn beat(lane: Rc<RefCell<Lane>>) {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let (mut since_ns, mut received) = (monotonic_ns(), 0);
     loop {
-        lane.borrow_mut().out.writer.heartbeat(monotonic_ns());
+        {
+            let writer = &mut lane.borrow_mut().out.writer;
+            let now_ns = monotonic_ns();
+            writer.heartbeat(now_ns);
+            let elapsed_ns = now_ns.saturating_sub(since_ns);
+            if elapsed_ns >= SECOND_NS {
+                let taken = writer.counters.get(LaneCounter::Received);
+                let per_s = u128::from(taken.wrapping_sub(received)) * u128::from(SECOND_NS) / u128::from(elapsed_ns);
+                writer.counters.set(LaneCounter::RatePerS, per_s as u64);
+                (since_ns, received) = (now_ns, taken);
+            }
+        }
         rt::sleep(HEARTBEAT_INTERVAL_NS).await;
     }
 }

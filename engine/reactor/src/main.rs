@@ -14,14 +14,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
 use sd_notify::NotifyState;
+use shm_abi::layout::State;
 use shm_abi::segment::Segment;
 
 use crate::config::{Config, EnginePlan, LanePlan, LogFormat, Wait};
+use crate::control::{FeedIdentity, FeedPort, feed_pair};
 use crate::feed::FeedTask;
 use crate::ids::IdStore;
 use crate::lane::Lane;
@@ -102,6 +104,9 @@ fn describe(plan: &EnginePlan, wait: Wait, allowed: usize) {
             market_slots = lane.plan.market_slots,
             instruments = lane.plan.instruments,
             feed = lane.feed.name,
+            protocol = lane.feed.protocol.name(),
+            dialect = lane.feed.dialect.name(),
+            client_type = lane.feed.client_type.name(),
             addresses = ?lane.feed.addresses,
             "lane"
         );
@@ -121,43 +126,64 @@ fn run(plan: &EnginePlan, wait: Wait) -> Result<(), String> {
         lanes.push((lane, Lane::make(&plan.engine, lane, ids.clone()).map_err(|error| error.to_string())?));
     }
     let segments: Vec<Segment> = lanes.iter().map(|(_, lane)| lane.out.writer.reader()).collect();
-    let mut reactors = Vec::new();
+    let running = Arc::new(AtomicUsize::new(lanes.len()));
+    let (mut reactors, mut handles) = (Vec::new(), Vec::new());
     for (lane_plan, lane) in lanes {
-        reactors.push(start_reactor(plan, lane_plan, lane, wait, stop.clone())?);
+        let (handle, port) = feed_pair(FeedIdentity::of(lane_plan));
+        handles.push(handle);
+        let over = Over { running: running.clone(), stop: stop.clone() };
+        reactors.push(start_reactor(plan, lane_plan, lane, port, wait, stop.clone(), over)?);
     }
     notify(&[NotifyState::Ready]);
     keep_house(&stop, &segments);
     notify(&[NotifyState::Stopping]);
+    let mut outcome = Ok(());
     for reactor in reactors {
-        reactor.join()?;
+        outcome = outcome.and(reactor.join());
     }
     tracing::info!("stopped");
-    Ok(())
+    outcome
+}
+
+/// Says that a lane's reactor has ended, however it did. Other lanes go on: a feed's end is its own, and told in its state.
+/// When the last one has ended there is nothing left to run.
+struct Over {
+    running: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 fn start_reactor(
     plan: &EnginePlan,
     lane_plan: &LanePlan,
     lane: Lane,
+    port: FeedPort,
     wait: Wait,
     stop: Arc<AtomicBool>,
+    over: Over,
 ) -> Result<rt::Reactor, String> {
     let (feed, allow) = (lane_plan.feed.clone(), plan.allow.clone());
     let spin_ns = plan.engine.spin_us.saturating_mul(1_000);
-    let stop_all = stop.clone();
     let main = move || async move {
+        let _over = over;
         let lane = Rc::new(RefCell::new(lane));
         rt::spawn_beside(lane::beat(lane.clone()));
-        FeedTask { plan: feed, allow, wait, spin_ns, stop, lane: lane.clone() }.run().await;
+        FeedTask { plan: feed, allow, wait, spin_ns, stop, lane: lane.clone(), port }.run().await;
         lane.borrow_mut().close();
-        // A lane that ends ends the engine: half an engine would look alive to its supervisor.
-        stop_all.store(true, Ordering::Relaxed);
     };
     rt::Reactor::spawn(&lane_plan.plan.lane, lane_plan.config.core, main)
         .map_err(|error| format!("lane {}: its reactor did not start: {error}", lane_plan.plan.lane))
 }
 
-/// Waits for a signal; tells systemd's watchdog of life only while every lane's reactor shows some.
+/// Waits for a signal; tells systemd's watchdog of life only while the reactor of every lane that was not closed in order
+/// shows some: a reactor that died takes the others with it, as only a restart brings it back.
 fn keep_house(stop: &AtomicBool, segments: &[Segment]) {
     let watchdog = sd_notify::watchdog_enabled();
     let mut told = std::time::Instant::now();
@@ -165,7 +191,7 @@ fn keep_house(stop: &AtomicBool, segments: &[Segment]) {
         std::thread::sleep(HOUSEKEEPING);
         if let Some(interval) = watchdog
             && told.elapsed() >= interval / 2
-            && segments.iter().all(Segment::writer_alive)
+            && segments.iter().all(|lane| lane.state() == Some(State::Closed) || lane.writer_alive())
         {
             notify(&[NotifyState::Watchdog]);
             told = std::time::Instant::now();

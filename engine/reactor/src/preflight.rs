@@ -22,8 +22,6 @@ pub(crate) enum Obstacle {
          taskset, cpuset or CPUAffinity= of the service"
     )]
     Core { lane: String, core: usize, allowed: Vec<usize> },
-    #[error("lanes {first} and {second} are both pinned to core {core}: give each spinning lane a core of its own")]
-    CoreShared { first: String, second: String, core: usize },
     #[error("{field} = {path}: {seen}; wanted: an existing directory of ours; {remedy}")]
     Directory { field: &'static str, path: String, seen: String, remedy: String },
 }
@@ -52,17 +50,10 @@ fn check_directory(field: &'static str, path: &Path) -> Result<(), Obstacle> {
 }
 
 fn check_cores(plan: &EnginePlan, allowed: &[usize]) -> Result<(), Obstacle> {
-    let mut taken: Vec<(usize, &str)> = Vec::new();
     for lane in &plan.lanes {
-        let Some(core) = lane.config.core else { continue };
-        if !allowed.contains(&core) {
+        if let Some(core) = lane.config.core.filter(|core| !allowed.contains(core)) {
             return Err(Obstacle::Core { lane: lane.plan.lane.clone(), core, allowed: allowed.to_vec() });
         }
-        // Two lanes that sleep may share a core; two that spin would take it from each other for whole time slices.
-        if let Some((_, first)) = taken.iter().find(|(other, _)| *other == core && plan.engine.wait == Wait::Spin) {
-            return Err(Obstacle::CoreShared { first: (*first).into(), second: lane.plan.lane.clone(), core });
-        }
-        taken.push((core, &lane.plan.lane));
     }
     Ok(())
 }

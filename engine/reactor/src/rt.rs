@@ -6,12 +6,14 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use futures_lite::future;
-use glommio::net::TcpStream;
+use glommio::net::{TcpStream, UdpSocket};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+use crate::sys;
 
 /// Bytes that glommio may register for its own I/O; it locks them, so they count against memlock.
 pub(crate) const IO_MEMORY_BYTES: usize = 1 << 20;
@@ -106,6 +108,42 @@ impl Connection {
         };
         future::or(arrived, sleep(limit_ns)).await;
     }
+}
+
+/// A datagram socket that we receive from ourselves.
+pub(crate) struct DatagramSocket {
+    socket: UdpSocket,
+}
+
+impl DatagramSocket {
+    /// Takes a socket over.
+    pub(crate) fn new(socket: OwnedFd) -> DatagramSocket {
+        DatagramSocket { socket: sys::adopt(socket) }
+    }
+
+    /// The descriptor, for our own receive and send.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    async fn readable(&self) {
+        // An error of the socket also counts: the next receive tells it.
+        let _ = self.socket.peek_from(&mut [0u8]).await;
+    }
+}
+
+/// Sleeps until there is something to read on one of the first two sockets, for at most `limit_ns`.
+pub(crate) async fn any_readable(sockets: &[DatagramSocket], limit_ns: u64) {
+    match sockets {
+        [] => sleep(limit_ns).await,
+        [only] => first(only.readable(), sleep(limit_ns)).await,
+        [a, b, ..] => first(first(a.readable(), b.readable()), sleep(limit_ns)).await,
+    }
+}
+
+/// Runs both until the first of them is done; the other one is dropped.
+pub(crate) async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    future::or(one, other).await
 }
 
 impl AsRawFd for Connection {

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// The system's allocator, counting what each thread asks of it, so that every lane can publish how often its hot path
 /// has allocated: a promise that operators can watch, not only a test.
@@ -106,20 +106,30 @@ pub(crate) fn receive(socket: RawFd, buffer: &mut [u8]) -> io::Result<Received> 
 /// The receive stamp among the control messages.
 ///
 /// # Safety
-/// `message` must have been filled by a successful `recvmsg`, and its control area must still be alive.
+/// As for [`control_of`].
 unsafe fn stamp_of(message: &libc::msghdr) -> Option<u64> {
+    // SAFETY: the caller vouches for the control area; a timespec is two plain numbers.
+    let stamp = unsafe { control_of::<libc::timespec>(message, libc::SCM_TIMESTAMPNS) }?;
+    let seconds = u64::try_from(stamp.tv_sec).ok()?;
+    Some(seconds * 1_000_000_000 + u64::try_from(stamp.tv_nsec).ok()?)
+}
+
+/// The control message of the socket level whose type is `kind`.
+///
+/// # Safety
+/// `message` must have been filled by a successful receive, its control area must still be alive, and every pattern of bits
+/// must be a `T`.
+unsafe fn control_of<T: Copy>(message: &libc::msghdr, kind: libc::c_int) -> Option<T> {
     // SAFETY: the caller vouches for the control area; CMSG_FIRSTHDR is null or points into it.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
     while !header.is_null() {
         // SAFETY: a non-null header lies wholly in the control area.
-        let (level, kind, len) = unsafe { ((*header).cmsg_level, (*header).cmsg_type, (*header).cmsg_len) };
+        let (level, found, len) = unsafe { ((*header).cmsg_level, (*header).cmsg_type, (*header).cmsg_len) };
         // SAFETY: CMSG_LEN is arithmetic only.
-        let whole = len >= unsafe { libc::CMSG_LEN(size_of::<libc::timespec>() as u32) } as usize;
-        if level == libc::SOL_SOCKET && kind == libc::SCM_TIMESTAMPNS && whole {
-            // SAFETY: the message is long enough to hold a timespec, which may lie unaligned.
-            let stamp = unsafe { libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned() };
-            let seconds = u64::try_from(stamp.tv_sec).ok()?;
-            return Some(seconds * 1_000_000_000 + u64::try_from(stamp.tv_nsec).ok()?);
+        let whole = len >= unsafe { libc::CMSG_LEN(size_of::<T>() as u32) } as usize;
+        if level == libc::SOL_SOCKET && found == kind && whole {
+            // SAFETY: the message is long enough to hold a `T`, which may lie unaligned.
+            return Some(unsafe { libc::CMSG_DATA(header).cast::<T>().read_unaligned() });
         }
         // SAFETY: as for CMSG_FIRSTHDR.
         header = unsafe { libc::CMSG_NXTHDR(message, header) };
@@ -149,14 +159,163 @@ pub(crate) fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
 /// # Errors
 /// Whatever `setsockopt` says; the caller then stamps by itself.
 pub(crate) fn enable_receive_stamps(socket: &impl AsRawFd) -> io::Result<()> {
-    let on: libc::c_int = 1;
+    set_option(socket, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Datagrams that one call can bring.
+pub(crate) const DATAGRAM_BURST: usize = 64;
+
+/// Places for the datagrams of one call, with everything that the kernel needs to fill them: made once.
+pub(crate) struct DatagramBuffer {
+    /// [`DATAGRAM_BURST`] places, then slack that is never filled, so that a message can be read past its end.
+    bytes: Box<[u8]>,
+    place: usize,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    filled: usize,
+}
+
+/// One datagram that was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Datagram {
+    /// Where it lies in [`DatagramBuffer::bytes`].
+    pub(crate) at: std::ops::Range<usize>,
+    /// The kernel's receive stamp (CLOCK_REALTIME, ns), if it offered one.
+    pub(crate) stamp_ns: Option<u64>,
+    /// Datagrams that the kernel has dropped on this socket since it was opened, if it said.
+    pub(crate) dropped: Option<u32>,
+    /// Bytes that it had; more than its place holds when it was cut.
+    pub(crate) len: usize,
+}
+
+impl DatagramBuffer {
+    /// Places of `place` bytes each, and `slack` bytes behind the last.
+    pub(crate) fn new(place: usize, slack: usize) -> DatagramBuffer {
+        // SAFETY: `iovec` and `mmsghdr` are plain data, for which all zeros is valid.
+        let (vector, header): (libc::iovec, libc::mmsghdr) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+        DatagramBuffer {
+            bytes: vec![0; DATAGRAM_BURST * place + slack].into_boxed_slice(),
+            place,
+            controls: (0..DATAGRAM_BURST).map(|_| Control([0; 64])).collect(),
+            vectors: vec![vector; DATAGRAM_BURST].into_boxed_slice(),
+            headers: vec![header; DATAGRAM_BURST].into_boxed_slice(),
+            filled: 0,
+        }
+    }
+
+    /// All places: what [`Datagram::at`] is relative to.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Receives what is there, without waiting: how many datagrams. What was received before is gone.
+    ///
+    /// # Errors
+    /// Whatever `recvmmsg` says, but for "nothing there" and "interrupted".
+    pub(crate) fn receive(&mut self, socket: RawFd) -> io::Result<usize> {
+        self.filled = 0;
+        // The pointers are written anew each time: the kernel has shortened the lengths, and the struct may have moved.
+        let places = self.bytes.chunks_exact_mut(self.place).zip(&mut self.controls);
+        for (((place, control), vector), header) in places.zip(&mut self.vectors).zip(&mut self.headers) {
+            *vector = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = control.0.len();
+            header.msg_hdr.msg_flags = 0;
+        }
+        // SAFETY: there are DATAGRAM_BURST headers, each pointing at one place, one vector and one control area of its
+        // own, all ours, of the lengths given, and alive through the call; no timeout is given.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket,
+                self.headers.as_mut_ptr(),
+                DATAGRAM_BURST as libc::c_uint,
+                // MSG_TRUNC: the true length of what does not fit is told.
+                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
+                std::ptr::null_mut(),
+            )
+        };
+        if count >= 0 {
+            self.filled = count as usize;
+            return Ok(self.filled);
+        }
+        match io::Error::last_os_error() {
+            error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+            error => Err(error),
+        }
+    }
+
+    /// Datagram `index` of the last call.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub(crate) fn datagram(&self, index: usize) -> Datagram {
+        assert!(index < self.filled, "datagram {index} of {}", self.filled);
+        let header = &self.headers[index];
+        let start = index * self.place;
+        // SAFETY: the header was filled by a successful recvmmsg, and its control area lives as long as `self`.
+        let (stamp_ns, dropped) = unsafe { (stamp_of(&header.msg_hdr), drops_of(&header.msg_hdr)) };
+        Datagram {
+            at: start..start + (header.msg_len as usize).min(self.place),
+            stamp_ns,
+            dropped,
+            len: header.msg_len as usize,
+        }
+    }
+}
+
+/// The count of dropped datagrams among the control messages.
+///
+/// # Safety
+/// As for [`stamp_of`].
+unsafe fn drops_of(message: &libc::msghdr) -> Option<u32> {
+    // SAFETY: the caller vouches for the control area.
+    unsafe { control_of::<u32>(message, libc::SO_RXQ_OVFL) }
+}
+
+/// Takes a descriptor over into a type that owns one.
+pub(crate) fn adopt<T: FromRawFd>(descriptor: OwnedFd) -> T {
+    // SAFETY: the descriptor is open and ours alone, and ownership goes over.
+    unsafe { T::from_raw_fd(descriptor.into_raw_fd()) }
+}
+
+/// Asks the kernel to stamp datagrams and to count the dropped ones.
+///
+/// # Errors
+/// Whatever `setsockopt` says.
+pub(crate) fn enable_drop_counts(socket: &impl AsRawFd) -> io::Result<()> {
+    set_option(socket, libc::SO_RXQ_OVFL, 1)
+}
+
+/// Asks for a receive buffer of `bytes`: beyond the system's limit where we may, else up to it. Returns what was granted,
+/// as the kernel counts it: twice the payload's share.
+///
+/// # Errors
+/// Whatever `setsockopt` and `getsockopt` say.
+pub(crate) fn set_receive_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<usize> {
+    let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    if set_option(socket, libc::SO_RCVBUFFORCE, wanted).is_err() {
+        set_option(socket, libc::SO_RCVBUF, wanted)?;
+    }
+    let mut granted: libc::c_int = 0;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the value is an int of ours, alive through the call, and its true size is given.
+    let result = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw mut granted).cast(), &raw mut len)
+    };
+    if result == 0 { Ok(usize::try_from(granted).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
+}
+
+fn set_option(socket: &impl AsRawFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: the option value is an int, alive through the call, and its true size is given.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            (&raw const on).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };

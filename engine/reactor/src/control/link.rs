@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shm_abi::layout::FeedState;
 use shm_abi::sys::realtime_ns;
 
-use crate::config::{AllowList, FeedPlan};
+use crate::config::{AllowList, FeedPlan, LanePlan};
 use crate::control::tap_ring::{TapReader, TapWriter, tap_ring};
 
 /// Commands that may wait for a feed's task. It takes them between bursts, so more than a few means it hangs.
@@ -31,6 +31,20 @@ pub(crate) struct FeedIdentity {
     pub(crate) client_type: String,
     /// Addresses at the start, in order of preference: primary, then failover.
     pub(crate) addresses: Vec<String>,
+}
+
+impl FeedIdentity {
+    /// What a lane's plan says of its feed.
+    pub(crate) fn of(lane: &LanePlan) -> FeedIdentity {
+        FeedIdentity {
+            name: lane.feed.name.clone(),
+            lane: lane.plan.lane.clone(),
+            protocol: lane.feed.protocol.name().into(),
+            dialect: lane.feed.dialect.name().into(),
+            client_type: lane.feed.client_type.name().into(),
+            addresses: lane.feed.addresses.clone(),
+        }
+    }
 }
 
 /// What a feed's task is asked to do. Every command can be repeated without harm.
@@ -174,6 +188,11 @@ impl FeedHandle {
 }
 
 impl FeedPort {
+    /// Whether a command waits. Costs one load of a word.
+    pub(crate) fn has_command(&self) -> bool {
+        self.shared.waiting.load(Ordering::Relaxed) > 0
+    }
+
     /// The next command, if there is one. Costs one load of a word when there is none, so it may be asked between
     /// bursts.
     pub(crate) fn next_command(&mut self) -> Option<FeedCommand> {

@@ -1,0 +1,246 @@
+//! A feed from a capture: the same sessions and books, with the recorded times for a clock.
+//!
+//! Datagrams go to the line whose address they were sent to, or all to line A where no lines are named. Of TCP streams those
+//! from the server are read, one after the other; what we would send goes nowhere.
+
+use std::path::Path;
+
+use market::ingest::{Datagrams, SoupBin};
+use shm_abi::layout::FeedState;
+use shm_abi::sys::realtime_ns;
+use wire::Nanos;
+use wire::multicast::{LineId, Source};
+use wire::pcap::{Packet, Packets, Piece, StreamId, StreamLimits, Streams, Transport as Carrier};
+use wire::soupbin::backoff::Attempt;
+use wire::soupbin::client::CloseReason;
+
+use super::{FeedTask, LineTap, STOP_LATENCY_NS, now};
+use crate::config::{DatagramPlan, Pace, SoupPlan, Transport};
+use crate::control::TapKind;
+use crate::rt;
+
+/// Longest capture that is read: it stands in memory as a whole.
+const CAPTURE_BYTES_MAX: u64 = 8 << 30;
+/// Packets between two looks at the other tasks of the reactor, when nothing else gives way to them.
+const PACKETS_PER_TURN: u64 = 256;
+/// After the last packet the recorded clock runs on by so much, so that every open hole is filled or declared.
+const AFTER_NS: u64 = 10_000_000_000;
+
+/// Plays the capture once, then keeps what it led to until the engine stops.
+pub(super) async fn run(task: &mut FeedTask, path: &Path, pace: Pace, transport: &Transport) {
+    let owned = path.to_owned();
+    let read = rt::offload(move || {
+        let bytes = std::fs::metadata(&owned)?.len();
+        if bytes > CAPTURE_BYTES_MAX {
+            return Err(std::io::Error::other(format!("{bytes} bytes, more than {CAPTURE_BYTES_MAX}")));
+        }
+        std::fs::read(&owned)
+    });
+    let outcome = match read.await {
+        Err(error) => Err(error.to_string()),
+        Ok(bytes) => play(task, &bytes, pace, transport).await,
+    };
+    let mut told = None;
+    let reason = match outcome {
+        Ok(reason) => {
+            tracing::info!(feed = task.plan.name, path = %path.display(), reason, "capture played");
+            reason
+        }
+        Err(error) => {
+            tracing::error!(feed = task.plan.name, path = %path.display(), error, "capture cannot be played");
+            task.lane.borrow_mut().out.set_state(FeedState::Closed);
+            error
+        }
+    };
+    task.tell_state(&mut told, || reason);
+    while !task.stopping() {
+        // Commands are taken, so that whoever gives them hears that nothing comes of them.
+        let _ = task.next_command();
+        rt::sleep(STOP_LATENCY_NS).await;
+    }
+}
+
+/// What a capture is played into.
+enum Player {
+    Soup { soup: Box<SoupBin>, server: Option<StreamId>, streams: Streams },
+    Datagrams(Box<Datagrams>),
+}
+
+async fn play(task: &mut FeedTask, bytes: &[u8], pace: Pace, transport: &Transport) -> Result<String, String> {
+    let mut packets = Packets::new(bytes).map_err(|error| error.to_string())?;
+    let seed = task.lane.borrow().out.writer.identity().incarnation;
+    let mut player = match transport {
+        Transport::Soup(plan) => Player::soup(plan, seed),
+        Transport::Datagrams(plan) => Player::datagrams(plan, seed, task)?,
+    };
+    let mut first = None;
+    let began = now();
+    let mut last_ns = 0;
+    let mut count = 0;
+    for packet in packets.by_ref() {
+        let first = *first.get_or_insert(packet.ts_ns);
+        if pace == Pace::Recorded {
+            let due = began.saturating_add(packet.ts_ns.saturating_sub(first));
+            while due > now() && !task.stopping() {
+                rt::sleep(due.since(now()).min(STOP_LATENCY_NS)).await;
+            }
+        }
+        // A capture's clock may jump back; ours does not.
+        last_ns = packet.ts_ns.max(last_ns);
+        player.packet(task, transport, &packet, Nanos(last_ns));
+        count += 1;
+        if count % PACKETS_PER_TURN == 0 {
+            rt::yield_if_needed().await;
+            if task.stopping() {
+                return Ok("stopped".into());
+            }
+        }
+    }
+    player.finish(task, Nanos(last_ns));
+    let counters = packets.counters();
+    Ok(match packets.truncated() {
+        Some(error) => format!("end of capture after {} packets: {error}", counters.records()),
+        None => format!("end of capture after {} packets", counters.records()),
+    })
+}
+
+impl Player {
+    fn soup(plan: &SoupPlan, seed: u64) -> Player {
+        let soup = Box::new(SoupBin::new(plan.config, seed));
+        Player::Soup { soup, server: None, streams: Streams::new(StreamLimits::default()) }
+    }
+
+    fn datagrams(plan: &DatagramPlan, seed: u64, task: &FeedTask) -> Result<Player, String> {
+        let mut config = plan.config;
+        // Nobody answers in a capture.
+        (config.arbiter.servers, config.glimpse) = (0, None);
+        let feed = Datagrams::new(config, seed).map_err(|error| error.to_string())?;
+        feed.listening(&mut task.lane.borrow_mut().out);
+        Ok(Player::Datagrams(Box::new(feed)))
+    }
+
+    fn packet(&mut self, task: &mut FeedTask, transport: &Transport, packet: &Packet<'_>, at: Nanos) {
+        match (self, transport) {
+            (Player::Datagrams(feed), Transport::Datagrams(plan)) if packet.transport == Carrier::Udp => {
+                let Some(line) = line_of(plan, packet) else { return };
+                let mut lane = task.lane.borrow_mut();
+                let out = &mut lane.out;
+                // What was to happen before this packet came.
+                feed.tick(at, realtime_ns, out);
+                if packet.missing_bytes > 0 {
+                    feed.cut_datagram(Source::Line(line), packet.payload.len() + packet.missing_bytes, out);
+                } else {
+                    let place = 0..packet.payload.len();
+                    let mut tap = LineTap { port: &mut task.port, kind: TapKind::Mold, line: line.index() as u8 };
+                    let source = Source::Line(line);
+                    feed.datagram(at, source, packet.payload, place, Some(packet.ts_ns), realtime_ns, &mut tap, out);
+                }
+                feed.end_burst(out);
+                while feed.poll_news().is_some() {}
+                lane.wake();
+            }
+            (Player::Soup { soup, server, streams }, Transport::Soup(_)) => {
+                let addresses = &task.plan.addresses;
+                let source = packet.source.to_string();
+                let from_server = addresses.is_empty() || addresses.contains(&source);
+                let mut lane = task.lane.borrow_mut();
+                let mut tap = LineTap { port: &mut task.port, kind: TapKind::Soup, line: 0 };
+                if from_server {
+                    streams.push(packet, |id, piece| soup_piece(soup, server, id, piece, at, &mut tap, &mut lane.out));
+                }
+                lane.wake();
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, task: &mut FeedTask, at: Nanos) {
+        let mut lane = task.lane.borrow_mut();
+        match self {
+            Player::Datagrams(feed) => {
+                // Holes first, in as many steps as their timers have; then the silence.
+                let end = at.saturating_add(AFTER_NS);
+                feed.tick(end, realtime_ns, &mut lane.out);
+                feed.end_burst(&mut lane.out);
+            }
+            Player::Soup { soup, server, streams } => {
+                let mut tap = LineTap { port: &mut task.port, kind: TapKind::Soup, line: 0 };
+                streams.finish(|id, piece| soup_piece(soup, server, id, piece, at, &mut tap, &mut lane.out));
+                end_stream(soup, server, at, &mut lane.out);
+            }
+        }
+        if lane.out.state() != FeedState::EndOfSession {
+            lane.out.set_state(FeedState::Closed);
+        }
+        lane.wake();
+    }
+}
+
+/// The line that a datagram was sent to.
+fn line_of(plan: &DatagramPlan, packet: &Packet<'_>) -> Option<LineId> {
+    if plan.lines.is_empty() {
+        return Some(LineId::A);
+    }
+    let index = plan.lines.iter().position(|line| line.address == packet.destination.into())?;
+    Some(if index == 0 { LineId::A } else { LineId::B })
+}
+
+/// Bytes of one direction of one connection. The first stream that begins like a server's is the server's.
+fn soup_piece(
+    soup: &mut SoupBin,
+    server: &mut Option<StreamId>,
+    id: StreamId,
+    piece: Piece<'_>,
+    at: Nanos,
+    tap: &mut LineTap<'_>,
+    out: &mut market::ingest::Output<crate::ids::IdStore>,
+) {
+    match piece {
+        Piece::Bytes { ts_ns, bytes } => {
+            if server.is_none() {
+                if !begins_like_a_server(bytes) {
+                    return;
+                }
+                *server = Some(id);
+                let attempt = Attempt { address_index: 0, at, blank_session: false };
+                soup.dialling(attempt, out);
+                soup.connected(attempt, at, out);
+            }
+            if *server != Some(id) {
+                return;
+            }
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let space = soup.space();
+                let count = rest.len().min(space.len());
+                space[..count].copy_from_slice(&rest[..count]);
+                rest = &rest[count..];
+                if let Err(reason) = soup.received(at, count, Some(ts_ns), realtime_ns, tap, out) {
+                    soup.closed(reason, at, realtime_ns(), out);
+                    *server = None;
+                    return;
+                }
+            }
+        }
+        // What follows cannot be framed: the connection is lost to us.
+        Piece::Lost { .. } | Piece::Ended if *server == Some(id) => end_stream(soup, server, at, out),
+        Piece::Lost { .. } | Piece::Ended => {}
+    }
+}
+
+fn end_stream(
+    soup: &mut SoupBin,
+    server: &mut Option<StreamId>,
+    at: Nanos,
+    out: &mut market::ingest::Output<crate::ids::IdStore>,
+) {
+    if server.take().is_some() {
+        let reason: CloseReason = soup.disconnected();
+        soup.closed(reason, at, realtime_ns(), out);
+    }
+}
+
+/// A server's first packet answers the login, perhaps after heartbeats and debug text.
+fn begins_like_a_server(bytes: &[u8]) -> bool {
+    matches!(bytes.get(2), Some(b'A' | b'J' | b'H' | b'+'))
+}
