@@ -336,6 +336,9 @@ extern "C" {
 #define TL_COUNTER_WAKES              22
 #define TL_COUNTER_HOT_ALLOCATIONS    23
 #define TL_COUNTER_EXTENDED           24
+#define TL_COUNTER_LAG_NS             25
+#define TL_COUNTER_LAG_MAX_NS         26
+#define TL_COUNTER_RATE_PER_S         27
 
 /* Counters of a feed, in words from TL_FEED_COUNTERS on. */
 #define TL_FEED_COUNTER_BYTES               0
@@ -352,6 +355,38 @@ extern "C" {
 #define TL_FEED_COUNTER_SESSION_CHANGES     11
 #define TL_FEED_COUNTER_LAST_BYTE_NS        12
 #define TL_FEED_COUNTER_NEXT_SEQUENCE       13
+#define TL_FEED_COUNTER_ADDRESS_INDEX       14
+#define TL_FEED_COUNTER_MALFORMED_PACKETS   15
+#define TL_FEED_COUNTER_FOREIGN_PACKETS     16
+#define TL_FEED_COUNTER_ODD_PACKETS         17
+#define TL_FEED_COUNTER_REQUESTS            18
+#define TL_FEED_COUNTER_REQUEST_RETRIES     19
+#define TL_FEED_COUNTER_ANSWERS             20
+#define TL_FEED_COUNTER_RECOVERED           21
+#define TL_FEED_COUNTER_STRAY_ANSWERS       22
+#define TL_FEED_COUNTER_OPEN_HOLES          23
+#define TL_FEED_COUNTER_HELD_MESSAGES       24
+#define TL_FEED_COUNTER_IMAGES              25
+#define TL_FEED_COUNTER_LINE_A_PACKETS      26
+#define TL_FEED_COUNTER_LINE_A_MESSAGES     27
+#define TL_FEED_COUNTER_LINE_A_WINS         28
+#define TL_FEED_COUNTER_LINE_A_DUPLICATES   29
+#define TL_FEED_COUNTER_LINE_A_SKIPPED      30
+#define TL_FEED_COUNTER_LINE_A_BYTES        31
+#define TL_FEED_COUNTER_LINE_A_LAST_NS      32
+#define TL_FEED_COUNTER_LINE_A_LEAD_NS      33
+#define TL_FEED_COUNTER_LINE_A_STATE        34
+#define TL_FEED_COUNTER_LINE_A_KERNEL_DROPS 35
+#define TL_FEED_COUNTER_LINE_B_PACKETS      36
+#define TL_FEED_COUNTER_LINE_B_MESSAGES     37
+#define TL_FEED_COUNTER_LINE_B_WINS         38
+#define TL_FEED_COUNTER_LINE_B_DUPLICATES   39
+#define TL_FEED_COUNTER_LINE_B_SKIPPED      40
+#define TL_FEED_COUNTER_LINE_B_BYTES        41
+#define TL_FEED_COUNTER_LINE_B_LAST_NS      42
+#define TL_FEED_COUNTER_LINE_B_LEAD_NS      43
+#define TL_FEED_COUNTER_LINE_B_STATE        44
+#define TL_FEED_COUNTER_LINE_B_KERNEL_DROPS 45
 /* END GENERATED */
 
 /* ---- Words -------------------------------------------------------------------------------------------------------- */
