@@ -228,12 +228,14 @@ fn an_answer_that_holds_a_part_is_asked_on() {
     let mut parts = Bench::new(ArbiterConfig { request_messages: 10, answers_in_parts: true, ..one_line() });
     parts.a(31, 31);
     assert_eq!(parts.pass_ms(1), [(0, 1, 10)]);
+    // The second request would wait for twice as long; a part of its answer shortens that.
+    assert_eq!(parts.pass_ms(50), [(1, 1, 10)]);
     parts.answer(1, 4);
     assert_eq!(parts.pass_ms(49), [], "the rest may be on its way");
-    assert_eq!(parts.pass_ms(1), [(1, 5, 14)]);
+    assert_eq!(parts.pass_ms(1), [(0, 5, 14)]);
     parts.answer(5, 9);
     parts.answer(10, 14);
-    assert_eq!(parts.requests(), [(0, 15, 24)]);
+    assert_eq!(parts.requests(), [(1, 15, 24)]);
 }
 
 #[test]
