@@ -227,3 +227,27 @@ pub fn rows(data: &[u8]) {
     }
     walk(&segment);
 }
+
+/// A client's bytes on the command socket: as a stream of messages, and as one.
+#[cfg(feature = "control")]
+pub fn control(bytes: &[u8]) {
+    use crate::control::{Definition, Response, encode, next_frame, read_request};
+    let mut rest = bytes;
+    while let Ok(Some((payload, consumed))) = next_frame(rest) {
+        take_request(payload);
+        rest = &rest[consumed..];
+    }
+    take_request(bytes);
+    let _ = serde_json::from_slice::<Response>(bytes);
+    let _ = serde_json::from_slice::<Definition>(bytes).map(|definition| (definition.check(), definition.key()));
+
+    /// What was understood is understood again when it is sent on.
+    fn take_request(payload: &[u8]) {
+        let Ok(request) = read_request(payload) else { return };
+        let mut out = Vec::new();
+        if encode(&request, &mut out).is_ok() {
+            let (again, _) = next_frame(&out).expect("our own framing").expect("whole");
+            assert_eq!(read_request(again), Ok(request));
+        }
+    }
+}

@@ -16,6 +16,8 @@ pub mod wake;
 
 #[cfg(not(loom))]
 pub mod board;
+#[cfg(all(feature = "control", not(loom)))]
+pub mod control;
 #[cfg(not(loom))]
 pub mod counters;
 #[cfg(not(loom))]

@@ -35,8 +35,21 @@ pub(crate) enum ToolError {
     NoProgram { name: &'static str, package: &'static str, path: PathBuf },
     #[error("{name} {what}; its last lines:\n{tail}")]
     Child { name: &'static str, what: String, tail: String },
-    #[error("stopped before everything was running")]
+    #[error("stopped before everything was done")]
     Interrupted,
+    #[error(
+        "no engine answers in {looked}: start one (`ticklane up`), or name its runtime directory with --dir; engines \
+         with control.enabled = false have no command socket"
+    )]
+    NoEngine { looked: String },
+    #[error("several engines answer: {found}; choose one with --dir")]
+    SeveralEngines { found: String },
+    #[error("{path}: {source}")]
+    Control { path: PathBuf, source: io::Error },
+    #[error("refused: {0}")]
+    Refused(shm_abi::control::Refusal),
+    #[error("not done: {what}")]
+    NotDone { what: String },
     /// Nobody reads our output any more. Not shown.
     #[error("output closed")]
     OutputClosed,

@@ -1,5 +1,6 @@
 //! `ticklane`: the operator's tool. One module per subcommand; this file only chooses.
 
+mod control;
 mod error;
 mod event;
 mod format;
@@ -37,6 +38,22 @@ enum Command {
     Stat(stat::Args),
     /// Follow one symbol, or a whole ring, as text or JSON lines.
     Tail(tail::Args),
+    /// Show the feeds of a running engine: states, addresses, sessions, counts.
+    Feeds(control::FeedsArgs),
+    /// Connect a feed, also out of a pause or to its failover.
+    Connect(control::ConnectArgs),
+    /// Log a feed out and keep it closed until connect.
+    Disconnect(control::DisconnectArgs),
+    /// Make an engine read its config again; a bad one changes nothing.
+    Reload(control::ReloadArgs),
+    /// Tell an engine of a feed, instrument, calendar or mapping, which it keeps.
+    Define(control::DefineArgs),
+    /// Make an engine forget what it was told.
+    Undefine(control::UndefineArgs),
+    /// List what an engine was told, as JSON lines.
+    Definitions(control::DefinitionsArgs),
+    /// Show decoded packets of a feed as they come, or of a capture.
+    Tap(control::TapArgs),
 }
 
 /// Exit status of everything that went wrong after the arguments were understood; clap itself uses 2 for those.
@@ -48,6 +65,14 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args, &stop),
         Command::Stat(args) => stat::run(&args, &stop),
         Command::Tail(args) => tail::run(&args, &stop),
+        Command::Feeds(args) => control::run_feeds(&args, &stop),
+        Command::Connect(args) => control::run_connect(&args, &stop),
+        Command::Disconnect(args) => control::run_disconnect(&args, &stop),
+        Command::Reload(args) => control::run_reload(&args, &stop),
+        Command::Define(args) => control::run_define(&args, &stop),
+        Command::Undefine(args) => control::run_undefine(&args, &stop),
+        Command::Definitions(args) => control::run_definitions(&args, &stop),
+        Command::Tap(args) => control::run_tap(&args, &stop),
     });
     match outcome {
         // Whoever reads our output may stop reading: `ticklane tail --all | head` is no failure.
@@ -97,6 +122,15 @@ mod tests {
             ("no interval", &["stat", "--interval", "0"], ErrorKind::ValueValidation),
             ("negative rate", &["up", "--rate=-1"], ErrorKind::ValueValidation),
             ("file and seed", &["up", "--file", "x", "--seed", "1"], ErrorKind::ArgumentConflict),
+            ("tap of nothing", &["tap"], ErrorKind::MissingRequiredArgument),
+            ("tap of both", &["tap", "dse", "--pcap", "a"], ErrorKind::ArgumentConflict),
+            ("dialect of a feed", &["tap", "dse", "--dialect", "dse"], ErrorKind::MissingRequiredArgument),
+            ("long wait", &["connect", "dse", "--wait", "60001"], ErrorKind::ValueValidation),
+            (
+                "odd setting",
+                &["define", "feed", "x", "--lane=l", "--protocol=p", "--address=h:1", "--set=a"],
+                ErrorKind::ValueValidation,
+            ),
             ("bad instance", &["up", "--instance", "../x"], ErrorKind::ValueValidation),
         ];
         for (name, words, want) in table {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use shm_abi::sys::effective_uid;
@@ -44,11 +44,8 @@ pub(crate) fn user_base() -> PathBuf {
 /// # Errors
 /// [`ToolError::NoLanes`], [`ToolError::NoSuchLane`].
 pub(crate) fn find_lanes(dir: Option<&Path>, lane: Option<&str>) -> Result<Vec<Place>, ToolError> {
-    let dirs = match dir.map(PathBuf::from).or_else(|| std::env::var_os(DIR_VARIABLE).map(PathBuf::from)) {
-        Some(dir) => vec![dir],
-        None => vec![user_base(), SERVICE_DIR.into()],
-    };
-    let looked = dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" and ");
+    let dirs = dirs(dir);
+    let looked = looked(&dirs);
     let mut found: Vec<Place> = dirs.iter().flat_map(|dir| with_instances(dir)).collect();
     found.sort();
     if found.is_empty() {
@@ -60,6 +57,30 @@ pub(crate) fn find_lanes(dir: Option<&Path>, lane: Option<&str>) -> Result<Vec<P
         return Err(ToolError::NoSuchLane { lane: lane.into(), looked, found: list(&found) });
     }
     Ok(chosen)
+}
+
+/// Every command socket in the directory that was asked for, or else in the usual ones, and where was looked.
+pub(crate) fn find_sockets(dir: Option<&Path>, name: &str) -> (Vec<PathBuf>, String) {
+    let dirs = dirs(dir);
+    let mut found = Vec::new();
+    for dir in &dirs {
+        let instances = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let places = std::iter::once(dir.clone()).chain(instances).map(|place| place.join(name));
+        found.extend(places.filter(|path| fs::symlink_metadata(path).is_ok_and(|f| f.file_type().is_socket())));
+    }
+    found.sort();
+    (found, looked(&dirs))
+}
+
+fn dirs(dir: Option<&Path>) -> Vec<PathBuf> {
+    match dir.map(PathBuf::from).or_else(|| std::env::var_os(DIR_VARIABLE).map(PathBuf::from)) {
+        Some(dir) => vec![dir],
+        None => vec![user_base(), SERVICE_DIR.into()],
+    }
+}
+
+fn looked(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 /// Places in a row, for messages.

@@ -22,8 +22,8 @@ use sd_notify::NotifyState;
 use shm_abi::layout::State;
 use shm_abi::segment::Segment;
 
-use crate::config::{Config, EnginePlan, LanePlan, LogFormat, Wait};
-use crate::control::{FeedIdentity, FeedPort, feed_pair};
+use crate::config::{EngineConfig, EnginePlan, LanePlan, LogFormat, Wait};
+use crate::control::{Control, FeedIdentity, FeedPort, LogLevel, Settings, feed_pair};
 use crate::feed::FeedTask;
 use crate::ids::IdStore;
 use crate::lane::Lane;
@@ -38,6 +38,15 @@ struct Arguments {
     /// Checks the config and this machine, says what would run, and exits.
     #[arg(long)]
     check_config: bool,
+    /// Shows the packets of a capture as JSON lines, and exits: decoded, without sequencing, without an engine.
+    #[arg(long, value_name = "FILE")]
+    tap_pcap: Option<PathBuf>,
+    /// Dialect of the capture's ITCH messages; without it, it is found out.
+    #[arg(long, requires = "tap_pcap")]
+    dialect: Option<String>,
+    /// Most packets of the capture.
+    #[arg(long, requires = "tap_pcap", default_value_t = u64::MAX, hide_default_value = true)]
+    limit: u64,
 }
 
 /// Exit status for a config or a machine that cannot work: the same input gives the same answer.
@@ -51,11 +60,17 @@ fn main() -> ExitCode {
     // Before any thread: see the function.
     sys::register_membarrier();
     let arguments = Arguments::parse();
-    let plan = match Config::read(&arguments.config).and_then(Config::plan) {
-        Ok(plan) => plan,
+    if let Some(path) = &arguments.tap_pcap {
+        return tap_capture(path, arguments.dialect.as_deref(), arguments.limit);
+    }
+    let (settings, definitions, plan) = match Settings::read(&arguments.config) {
+        Ok(read) => read,
         Err(error) => return refuse(&error),
     };
-    start_log(plan.engine.log);
+    let log_level = match start_log(&plan.engine) {
+        Ok(log_level) => log_level,
+        Err(error) => return refuse(&error),
+    };
     if let Err(error) = preflight::check(&plan) {
         return refuse(&error);
     }
@@ -67,7 +82,7 @@ fn main() -> ExitCode {
         println!("{}: good", arguments.config.display());
         return ExitCode::SUCCESS;
     }
-    match run(&plan, wait) {
+    match run(&plan, wait, Control { settings, definitions, log_level }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("ticklane-engine: {message}");
@@ -81,12 +96,56 @@ fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(EXIT_REFUSED)
 }
 
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
+/// Starts the log; gives what changes its level later.
+fn start_log(engine: &EngineConfig) -> Result<LogLevel, String> {
+    use tracing_subscriber::EnvFilter;
+    let filter = |level: &str| {
+        EnvFilter::builder().parse(level).map_err(|error| {
+            format!("engine.log_level = {level:?}: {error}; expected error, warn, info, debug or trace, or targets with levels")
+        })
+    };
+    let first = match EnvFilter::try_from_default_env() {
+        Ok(from_environment) => from_environment,
+        Err(_) => filter(&engine.log_level)?,
+    };
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    // The two formats are two types, and so are their handles.
+    Ok(match engine.log {
+        LogFormat::Text => {
+            let log = log.with_ansi(false).with_env_filter(first).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |level| handle.reload(filter(level)?).map_err(|error| error.to_string()))
+        }
+        LogFormat::Json => {
+            let log = log.json().with_env_filter(first).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |level| handle.reload(filter(level)?).map_err(|error| error.to_string()))
+        }
+    })
+}
+
+/// `--tap-pcap`: JSON lines on standard output, the last of them the end.
+fn tap_capture(path: &std::path::Path, dialect: Option<&str>, limit: u64) -> ExitCode {
+    use std::io::Write;
+    use std::ops::ControlFlow;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let line = |out: &mut dyn Write, text: serde_json::Result<String>| {
+        writeln!(out, "{}", text.expect("texts and numbers only"))
+    };
+    let mut give = |event| match line(&mut out, serde_json::to_string(&event)) {
+        Ok(()) => ControlFlow::Continue(()),
+        // Whoever reads may stop reading.
+        Err(_) => ControlFlow::Break(()),
+    };
+    let read = control::read_capture(path, u64::MAX);
+    match read.and_then(|bytes| control::decode_capture(&bytes, dialect, limit, &mut give)) {
+        Ok(end) => {
+            let _ = line(&mut out, serde_json::to_string(&end)).and_then(|()| out.flush());
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => refuse(&refusal),
     }
 }
 
@@ -114,7 +173,7 @@ fn describe(plan: &EnginePlan, wait: Wait, allowed: usize) {
 }
 
 /// Makes every lane, then runs one reactor each until a signal comes.
-fn run(plan: &EnginePlan, wait: Wait) -> Result<(), String> {
+fn run(plan: &EnginePlan, wait: Wait, control: Control) -> Result<(), String> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, stop.clone()).map_err(|error| format!("signal handler: {error}"))?;
@@ -127,10 +186,10 @@ fn run(plan: &EnginePlan, wait: Wait) -> Result<(), String> {
     }
     let segments: Vec<Segment> = lanes.iter().map(|(_, lane)| lane.out.writer.reader()).collect();
     let running = Arc::new(AtomicUsize::new(lanes.len()));
-    let (mut reactors, mut handles) = (Vec::new(), Vec::new());
-    for (lane_plan, lane) in lanes {
-        let (handle, port) = feed_pair(FeedIdentity::of(lane_plan));
-        handles.push(handle);
+    let (handles, ports): (Vec<_>, Vec<_>) = lanes.iter().map(|(plan, _)| feed_pair(FeedIdentity::of(plan))).unzip();
+    let control = control.start(plan, handles, &segments, ids, stop.clone())?;
+    let mut reactors = Vec::new();
+    for ((lane_plan, lane), port) in lanes.into_iter().zip(ports) {
         let over = Over { running: running.clone(), stop: stop.clone() };
         reactors.push(start_reactor(plan, lane_plan, lane, port, wait, stop.clone(), over)?);
     }
@@ -140,6 +199,10 @@ fn run(plan: &EnginePlan, wait: Wait) -> Result<(), String> {
     let mut outcome = Ok(());
     for reactor in reactors {
         outcome = outcome.and(reactor.join());
+    }
+    stop.store(true, Ordering::Relaxed);
+    if let Some(control) = control {
+        control.join().map_err(|_| "the command thread panicked".to_owned())?;
     }
     tracing::info!("stopped");
     outcome

@@ -108,10 +108,11 @@ pub(crate) fn run(args: &Args, stop: &AtomicBool) -> Result<(), ToolError> {
     let dirs = prepare(args)?;
     let relay = if args.watch && io::stdout().is_terminal() { Relay::Keep } else { Relay::Show };
     let password = random_name()?;
-    let venue_program = program(args, "ticklane-venue", "ticklane-venue")?;
-    let engine_program = program(args, "ticklane-engine", "ticklane-engine")?;
-    let gateway_program =
-        (!args.no_gateway).then(|| program(args, "ticklane-gateway", "ticklane-gateway")).transpose()?;
+    let venue_program = program(args.bin_dir.as_deref(), "ticklane-venue", "ticklane-venue")?;
+    let engine_program = program(args.bin_dir.as_deref(), "ticklane-engine", "ticklane-engine")?;
+    let gateway_program = (!args.no_gateway)
+        .then(|| program(args.bin_dir.as_deref(), "ticklane-gateway", "ticklane-gateway"))
+        .transpose()?;
     let mut venue = Child::start("venue", venue_command(args, &venue_program, &password, &random_name()?), relay)?;
     let said = venue.wait_for_line("listening ", LISTEN_LIMIT, stop)?;
     let address = said.split_whitespace().next().unwrap_or_default();
@@ -250,7 +251,8 @@ fn prepare(args: &Args) -> Result<Dirs, ToolError> {
     Ok(Dirs { runtime, state })
 }
 
-fn program(args: &Args, name: &'static str, package: &'static str) -> Result<PathBuf, ToolError> {
+/// One of our programs: in `bin_dir`, in the folder that the environment names, or beside this one.
+pub(crate) fn program(bin_dir: Option<&Path>, name: &'static str, package: &'static str) -> Result<PathBuf, ToolError> {
     let beside_us = || {
         let own = std::env::current_exe().map_err(|source| ToolError::Io {
             action: "find the directory of",
@@ -259,7 +261,7 @@ fn program(args: &Args, name: &'static str, package: &'static str) -> Result<Pat
         })?;
         Ok::<_, ToolError>(own.parent().unwrap_or(Path::new(".")).to_path_buf())
     };
-    let dir = match args.bin_dir.clone().or_else(|| std::env::var_os(BIN_VARIABLE).map(PathBuf::from)) {
+    let dir = match bin_dir.map(PathBuf::from).or_else(|| std::env::var_os(BIN_VARIABLE).map(PathBuf::from)) {
         Some(dir) => dir,
         None => beside_us()?,
     };

@@ -6,7 +6,7 @@ mod net;
 mod plan;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use shm_abi::layout::{DEPTH_CLASSES, Layout, Plan, depth_bytes, is_lane_name};
@@ -14,6 +14,8 @@ use shm_abi::layout::{DEPTH_CLASSES, Layout, Plan, depth_bytes, is_lane_name};
 pub(crate) use feed::{ClientType, FeedConfig, Pace};
 pub(crate) use net::{AllowList, LinePlan};
 pub(crate) use plan::{DatagramPlan, FeedPlan, SoupPlan, Transport};
+
+use crate::control::ControlConfig;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) engine: EngineConfig,
     #[serde(default)]
     pub(crate) feeds: FeedsConfig,
+    #[serde(default)]
+    pub(crate) control: ControlConfig,
     #[serde(default, rename = "lane")]
     pub(crate) lanes: Vec<LaneConfig>,
     #[serde(default, rename = "feed")]
@@ -60,6 +64,8 @@ pub(crate) struct EngineConfig {
     pub(crate) lock_memory: LockMemory,
     /// `text` or `json`.
     pub(crate) log: LogFormat,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or targets with levels. At the start, RUST_LOG wins.
+    pub(crate) log_level: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -87,6 +93,7 @@ impl Default for EngineConfig {
             spin_us: 50,
             lock_memory: LockMemory::Off,
             log: LogFormat::Text,
+            log_level: "info".into(),
         }
     }
 }
@@ -182,21 +189,19 @@ pub(crate) struct LanePlan {
 #[derive(Debug, Clone)]
 pub(crate) struct EnginePlan {
     pub(crate) engine: EngineConfig,
+    pub(crate) control: ControlConfig,
     pub(crate) allow: AllowList,
     pub(crate) lanes: Vec<LanePlan>,
 }
 
 impl Config {
-    /// Reads a file; unknown keys are refused with their place.
-    pub(crate) fn read(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: path.into(), source })
-    }
-
     /// Checks everything that can be checked without touching the system (password files excepted).
     pub(crate) fn plan(self) -> Result<EnginePlan, ConfigError> {
         if self.lanes.is_empty() {
             return refuse("lane", "(none)", "at least one [[lane]]");
+        }
+        if let Some((field, value, expected)) = self.control.fault() {
+            return refuse(field, value, expected);
         }
         let allow = AllowList::parse(&self.feeds.allow)?;
         let mut feeds: HashMap<&str, Vec<&FeedConfig>> = HashMap::new();
@@ -233,7 +238,7 @@ impl Config {
             lanes.push(plan_lane(lane, feed)?);
         }
         check_together(&lanes)?;
-        Ok(EnginePlan { engine: self.engine, allow, lanes })
+        Ok(EnginePlan { engine: self.engine, control: self.control, allow, lanes })
     }
 }
 

@@ -78,6 +78,8 @@ pub(crate) struct FeedFacts {
     pub(crate) changes: u64,
     /// Commands taken so far.
     pub(crate) commands_taken: u64,
+    /// `changes` when the last command was taken: what came after is what it did.
+    pub(crate) changes_when_taken: u64,
 }
 
 /// How one line of a feed fares against the others.
@@ -144,6 +146,7 @@ pub(crate) fn feed_pair(identity: FeedIdentity) -> (FeedHandle, FeedPort) {
         connected_since_ns: 0,
         changes: 0,
         commands_taken: 0,
+        changes_when_taken: 0,
     };
     let lines = std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0)));
     let shared = Arc::new(Shared { waiting: AtomicU64::new(0), facts: Mutex::new(facts), lines });
@@ -201,7 +204,9 @@ impl FeedPort {
         }
         let command = self.commands.try_recv().ok()?;
         self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.shared.facts().commands_taken += 1;
+        let mut facts = self.shared.facts();
+        facts.commands_taken += 1;
+        facts.changes_when_taken = facts.changes;
         Some(command)
     }
 
