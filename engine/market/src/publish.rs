@@ -4,7 +4,7 @@ use shm_abi::board::{BoardWriter, RowUpdate};
 use shm_abi::counters::CounterWriter;
 use shm_abi::layout::row;
 use shm_abi::record::{Anomaly, AnomalyCode, HEAD_WORDS, INSTRUMENT_NONE, flag, kind, side};
-use shm_abi::ring::{RingWriter, word0};
+use shm_abi::ring::{RECORD_WORDS_MAX, RingWriter, word0};
 use shm_abi::segment::{LaneWriter, MappedRing};
 use shm_abi::slot::SLOT_WORDS;
 
@@ -34,6 +34,12 @@ impl Event {
         Event { sequence, ts_event: 0, ts_recv, delay_and_sequence, flags, instrument_id: INSTRUMENT_NONE }
     }
 
+    /// The same event under another number.
+    pub(crate) fn with_sequence(&self, sequence: u64) -> Event {
+        let delay = self.delay_and_sequence & u64::from(u32::MAX);
+        Event { sequence, delay_and_sequence: delay | sequence << 32, ..*self }
+    }
+
     /// From here on about an instrument. Of its `bits`, [`flag::SUSPECT`] goes into the records.
     #[inline(always)]
     pub(crate) fn about(&mut self, instrument_id: u32, bits: u8) {
@@ -42,7 +48,7 @@ impl Event {
     }
 
     #[inline(always)]
-    fn head(&self, kind: u8, code: u8, flags: u8) -> [u64; HEAD_WORDS] {
+    pub(crate) fn head(&self, kind: u8, code: u8, flags: u8) -> [u64; HEAD_WORDS] {
         let word0 = word0(kind, self.flags | flags, 1, code, self.instrument_id);
         [word0, self.ts_event, self.ts_recv, self.delay_and_sequence]
     }
@@ -103,6 +109,20 @@ impl<'r> Outbox<'r> {
         let mut words = [0; HEAD_WORDS + 1 + shm_abi::record::VENUE_MESSAGE_MAX / 8];
         words[..HEAD_WORDS].copy_from_slice(&head);
         words[0] |= LAST;
+        words[HEAD_WORDS..HEAD_WORDS + body.len()].copy_from_slice(body);
+        if self.on {
+            self.newest = self.ring.push_span(&words[..HEAD_WORDS + body.len()]);
+        }
+        self.unmarked = false;
+        self.records += 1;
+    }
+
+    /// A record of many slots, with text.
+    #[cold]
+    pub(crate) fn put_text(&mut self, head: [u64; HEAD_WORDS], body: &[u64], last: bool) {
+        let mut words = [0; RECORD_WORDS_MAX];
+        words[..HEAD_WORDS].copy_from_slice(&head);
+        words[0] |= if last { LAST } else { 0 };
         words[HEAD_WORDS..HEAD_WORDS + body.len()].copy_from_slice(body);
         if self.on {
             self.newest = self.ring.push_span(&words[..HEAD_WORDS + body.len()]);

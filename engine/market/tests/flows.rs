@@ -29,7 +29,7 @@ fn levels(image: &RowImage, side: Side) -> Vec<(i64, u64, u32)> {
 
 fn assert_story(bus: &Bus, mirror: &Mirror, slow: &Slow, case: &str) {
     for locate in 1..=3u16 {
-        let Some(at) = bus.feed.row_of_locate(locate) else { continue };
+        let Some(at) = bus.feed.row_of_locate(locate.into()) else { continue };
         let (image, id, class) = (bus.row(at), at as u32, CLASSES[locate as usize - 1]);
         for side in SIDES {
             let depth = slow.depth(locate, side);

@@ -3,9 +3,8 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
-use common::{Bus, SCALE, config};
+use common::{Bus, SCALE, config, unpacked};
 use market::book::BookLimits;
 use market::itch::ItchConfig;
 use serde_json::Value;
@@ -13,16 +12,6 @@ use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
 use shm_abi::record::{Body, Side, kind};
 use wire::itchfile::Messages;
-
-fn unpacked(name: &str) -> Option<Vec<u8>> {
-    let bytes = common::data(name)?;
-    if !name.ends_with(".gz") {
-        return Some(bytes);
-    }
-    let mut whole = Vec::new();
-    flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut whole).expect("a gzip file");
-    Some(whole)
-}
 
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("a number, not {value}"))
@@ -75,7 +64,7 @@ fn check(file: &str, reference: &str) {
 fn check_symbol(bus: &Bus, want: &Value, executed: &BTreeMap<(u32, char), u64>, file: &str) {
     let name = want["symbol"].as_str().expect("a symbol");
     let locate = number(&want["locate"]) as u16;
-    let at = bus.feed.row_of_locate(locate).expect("announced");
+    let at = bus.feed.row_of_locate(locate.into()).expect("announced");
     let instrument = bus.segment.directory().get(at).expect("an entry");
     assert_eq!(instrument.symbol.as_str(), name, "{file}");
     let image = bus.row(at);

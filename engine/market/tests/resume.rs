@@ -46,7 +46,8 @@ fn check(seed: u64, resume: Resume) {
     assert_eq!(second.counter(LaneCounter::Received), messages.len() as u64 - rebuilt);
     second.assert_balance();
     for locate in 1..=3u16 {
-        let [one, two] = [&first, &second].map(|bus| bus.row(bus.feed.row_of_locate(locate).expect("announced")));
+        let [one, two] =
+            [&first, &second].map(|bus| bus.row(bus.feed.row_of_locate(locate.into()).expect("announced")));
         for field in (row::TS_EVENT..=row::OPEN_INTEREST).filter(|field| *field != row::VERSION) {
             assert_eq!(one.word(field), two.word(field), "seed {seed}: word {field} of the row of {locate}");
         }

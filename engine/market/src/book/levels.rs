@@ -98,6 +98,8 @@ pub(super) struct Levels {
     far_top: u32,
     /// First unused block of each size class, linked through `level` of its first entry.
     far_free: [u32; CLASSES],
+    /// Of each side the level of its orders without a price; [`NONE`]: it has none. It stands in no ladder.
+    unpriced: Box<[u32]>,
     live: usize,
 }
 
@@ -120,6 +122,7 @@ impl Levels {
             far: table(max_levels, Entry::default()),
             far_top: 0,
             far_free: [NONE; CLASSES],
+            unpriced: table(2 * instruments, NONE),
             live: 0,
         }
     }
@@ -291,6 +294,36 @@ impl Levels {
         }
         side.len -= 1;
         position
+    }
+
+    /// The level of a side's orders without a price.
+    pub(super) fn unpriced(&self, owner: u32) -> Option<u32> {
+        self.unpriced.get(owner as usize).copied().filter(|level| *level != NONE)
+    }
+
+    /// Makes the level of a side's orders without a price, with its first order. `None`: there is no room.
+    #[cold]
+    pub(super) fn insert_unpriced(&mut self, owner: u32, rank: u32, quantity: u32, slot: u32) -> Option<u32> {
+        let level = if self.pool_free != NONE { self.pool_free } else { self.pool_top };
+        let place = self.pool.get_mut(level as usize)?;
+        if level == self.pool_free {
+            self.pool_free = place.head;
+        } else {
+            self.pool_top += 1;
+        }
+        *place = Level { quantity: quantity.into(), orders: 1, head: slot, tail: slot, rank };
+        self.unpriced[owner as usize] = level;
+        self.live += 1;
+        Some(level)
+    }
+
+    /// Takes the level of a side's orders without a price away.
+    #[cold]
+    pub(super) fn remove_unpriced(&mut self, owner: u32) {
+        let level = std::mem::replace(&mut self.unpriced[owner as usize], NONE);
+        self.pool[level as usize].head = self.pool_free;
+        self.pool_free = level;
+        self.live -= 1;
     }
 
     /// Makes room for twice the prices beyond a side's line, or for the first ones.

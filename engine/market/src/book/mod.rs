@@ -21,6 +21,10 @@ pub use shm_abi::record::Side;
 use levels::{Levels, owner, rank};
 use orders::Orders;
 
+/// Price of an order that has none, a market order: it is live, but stands on no level of the ladder. No level can have
+/// this price.
+pub const NO_PRICE: u32 = 0x7fff_ffff;
+
 /// A price level as readers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PriceLevel {
@@ -155,13 +159,52 @@ impl Book {
         Ok(Book { orders: Orders::new(max_orders), levels: Levels::new(max_levels, instruments) })
     }
 
-    /// Adds an order at the tail of its price.
+    /// Adds an order without a price at the tail of its side's others; the price in `new` counts for nothing.
+    ///
+    /// # Errors
+    /// See [`AddError`]; the book is unchanged then.
+    #[cold]
+    pub fn add_unpriced(&mut self, new: NewOrder) -> Result<LevelChange, AddError> {
+        let NewOrder { instrument, side, reference, quantity, .. } = new;
+        if instrument as usize >= self.levels.instruments() {
+            return Err(AddError::UnknownInstrument);
+        }
+        if reference == u64::MAX || quantity == 0 {
+            return Err(AddError::BadField);
+        }
+        if self.orders.find(reference) != NIL {
+            return Err(AddError::Duplicate);
+        }
+        let slot = self.orders.free_slot(reference).ok_or(AddError::OrdersFull)?;
+        let owner = owner(instrument, side);
+        let joined = match self.levels.unpriced(owner) {
+            Some(index) => {
+                let level = self.levels.level_mut(index);
+                level.quantity += u64::from(quantity);
+                level.orders += 1;
+                (index, std::mem::replace(&mut level.tail, slot))
+            }
+            None => {
+                let level = self.levels.insert_unpriced(owner, rank(side, NO_PRICE), quantity, slot);
+                (level.ok_or(AddError::LevelsFull)?, self.orders.nobody())
+            }
+        };
+        self.orders.put(slot, reference, owner, quantity, joined);
+        self.levels.side_mut(owner).orders += 1;
+        let level = self.levels.level(joined.0);
+        let (quantity, orders) = (level.quantity, level.orders);
+        let (event, price) = (LevelEvent::Changed, NO_PRICE);
+        Ok(LevelChange { event, instrument, side, price, quantity, orders, found: None })
+    }
+
+    /// Adds an order at the tail of its price, which is not [`NO_PRICE`].
     ///
     /// # Errors
     /// See [`AddError`]; the book is unchanged then.
     #[inline(always)]
     pub fn add(&mut self, new: NewOrder) -> Result<LevelChange, AddError> {
         let NewOrder { instrument, side, reference, price, quantity } = new;
+        debug_assert_ne!(price, NO_PRICE);
         if instrument as usize >= self.levels.instruments() {
             return Err(AddError::UnknownInstrument);
         }
@@ -229,12 +272,13 @@ impl Book {
     /// # Panics
     /// As [`Book::order`].
     #[inline(always)]
-    pub fn take(&mut self, slot: OrderSlot, quantity: u32) -> Taken {
+    pub fn take(&mut self, slot: OrderSlot, quantity: u64) -> Taken {
         let order = self.order(slot);
-        if quantity >= order.quantity {
+        if quantity >= order.quantity.into() {
             let change = self.unlink(slot, &order);
-            return Taken { order, quantity: order.quantity, overfill: quantity > order.quantity, change };
+            return Taken { order, quantity: order.quantity, overfill: quantity > order.quantity.into(), change };
         }
+        let quantity = quantity as u32;
         let place = self.orders.at_mut(slot.0);
         place.quantity = order.quantity - quantity;
         let level = self.levels.level_mut(place.level);
@@ -283,15 +327,21 @@ impl Book {
         if level.orders > 0 {
             return LevelChange::of(order, LevelEvent::Changed, level.quantity, level.orders, None);
         }
+        if level.rank == rank(order.side, NO_PRICE) {
+            self.levels.remove_unpriced(owner);
+            return LevelChange::of(order, LevelEvent::Left, 0, 0, None);
+        }
         let position = self.levels.remove(owner, index);
         LevelChange::of(order, LevelEvent::Left, 0, 0, Some(position as u32))
     }
 
-    /// Place of a changed level, counted from the touch: where it stands, or stood when it left.
+    /// Place of a changed level, counted from the touch: where it stands, or stood when it left. Orders without a price
+    /// stand behind all.
     #[inline(always)]
     pub fn position(&self, change: &LevelChange) -> usize {
         match change.found {
             Some(position) => position as usize,
+            None if change.price == NO_PRICE => usize::MAX,
             None => self.levels.seek(owner(change.instrument, change.side), rank(change.side, change.price)).position,
         }
     }
@@ -302,16 +352,25 @@ impl Book {
         for owner in [owner(instrument, Side::Bid), owner(instrument, Side::Ask)] {
             for position in 0..self.levels.len(owner) {
                 let level = self.levels.at_position(owner, position).expect("below the length");
-                let mut slot = self.levels.level(level).head;
-                while slot != self.orders.nobody() {
-                    let next = self.orders.at(slot).next;
-                    self.orders.release(slot);
-                    slot = next;
-                }
+                self.release_queue(level);
+            }
+            if let Some(level) = self.levels.unpriced(owner) {
+                self.release_queue(level);
+                self.levels.remove_unpriced(owner);
             }
             self.levels.clear(owner);
         }
         orders
+    }
+
+    /// Releases every order of a level's queue; the level is then to be removed.
+    fn release_queue(&mut self, level: u32) {
+        let mut slot = self.levels.level(level).head;
+        while slot != self.orders.nobody() {
+            let next = self.orders.at(slot).next;
+            self.orders.release(slot);
+            slot = next;
+        }
     }
 
     /// First pass over a packet: asks for the line of an order that the message names.
@@ -385,6 +444,12 @@ impl Book {
         self.levels.side(owner(instrument, Side::Bid)).orders + self.levels.side(owner(instrument, Side::Ask)).orders
     }
 
+    /// Of these, orders without a price.
+    pub fn unpriced_orders_of(&self, instrument: u32) -> u32 {
+        let owners = [owner(instrument, Side::Bid), owner(instrument, Side::Ask)];
+        owners.into_iter().filter_map(|owner| self.levels.unpriced(owner)).map(|at| self.levels.level(at).orders).sum()
+    }
+
     /// Levels of one side.
     #[inline(always)]
     pub fn depth(&self, instrument: u32, side: Side) -> usize {
@@ -421,10 +486,14 @@ impl Book {
         (0..self.depth(instrument, side)).map_while(move |position| self.level(instrument, side, position))
     }
 
-    /// Orders of one price in their priority, as (reference, quantity).
+    /// Orders of one price, or of [`NO_PRICE`], in their priority, as (reference, quantity).
     pub fn queue(&self, instrument: u32, side: Side, price: u32) -> impl Iterator<Item = (u64, u32)> + '_ {
         let nobody = self.orders.nobody();
-        let level = self.levels.seek(owner(instrument, side), rank(side, price)).level;
+        let owner = owner(instrument, side);
+        let level = match price {
+            NO_PRICE => self.levels.unpriced(owner),
+            _ => self.levels.seek(owner, rank(side, price)).level,
+        };
         let mut slot = level.map_or(nobody, |level| self.levels.level(level).head);
         std::iter::from_fn(move || {
             if slot == nobody {

@@ -1,11 +1,11 @@
 //! Decode and book alone, nothing published: for measurements, and for whoever needs books without a bus.
 
-use wire::itch50::{Op, OpKind, decode_op, decode_op_at};
+use wire::dialect::{Dialect, NASDAQ_50, Op, OpKind};
 
 use crate::book::{Book, BookLimits, LimitError, NewOrder, OrderFacts, Side};
 use crate::feed::{BATCH, MessageAt};
 
-/// A book that ITCH messages are applied to, by the same look-ahead as [`super::Itch`].
+/// A book that messages of Nasdaq's ITCH 5.0 are applied to, by the same look-ahead as [`super::Itch`].
 #[derive(Debug)]
 pub struct BareBook {
     book: Book,
@@ -29,11 +29,11 @@ impl BareBook {
     pub fn apply(&mut self, buf: &[u8], batch: &[MessageAt]) {
         let ops = &mut self.ops[..batch.len()];
         for (op, message) in ops.iter_mut().zip(batch) {
-            decode(op, buf, message);
-            look_ahead(&self.book, op);
+            decode(&NASDAQ_50, op, buf, message);
+            look_ahead(&self.book, op, op.locate);
         }
         for op in ops.iter_mut() {
-            look_closer(&self.book, op);
+            look_closer(&self.book, op, op.locate);
         }
         for op in ops.iter() {
             if !apply_op(&mut self.book, op) {
@@ -55,52 +55,52 @@ impl BareBook {
 
 /// Room for a batch, to be overwritten.
 pub(super) fn empty_ops() -> Box<[Op; BATCH]> {
-    let empty = decode_op_at(&[], 0, 0);
+    let empty = NASDAQ_50.decode_at(&[], 0, 0);
     vec![empty; BATCH].try_into().unwrap_or_else(|_| unreachable!("BATCH were made"))
 }
 
 /// Decodes a message in place: through a copy, its fields would be read back in wider pieces than they were written in.
 #[inline(always)]
-pub(super) fn decode(op: &mut Op, buf: &[u8], message: &MessageAt) {
+pub(super) fn decode(dialect: &Dialect, op: &mut Op, buf: &[u8], message: &MessageAt) {
     let (at, len) = (message.at as usize, message.len as usize);
     let tail = buf.get(at..).unwrap_or_default();
     match tail.first_chunk() {
-        Some(window) => *op = decode_op(window, len.min(tail.len())),
-        None => decode_last(op, tail, len),
+        Some(window) => *op = dialect.decode(window, len.min(tail.len())),
+        None => decode_last(dialect, op, tail, len),
     }
 }
 
 /// The last messages of a buffer, behind which there is no whole window.
 #[cold]
 #[inline(never)]
-fn decode_last(op: &mut Op, tail: &[u8], len: usize) {
-    *op = decode_op_at(tail, 0, len);
+fn decode_last(dialect: &Dialect, op: &mut Op, tail: &[u8], len: usize) {
+    *op = dialect.decode_at(tail, 0, len);
 }
 
-/// First pass over a batch: the lines that the message names.
+/// First pass over a batch: the lines that the message names. `at` is the index of its instrument.
 #[inline(always)]
-pub(super) fn look_ahead(book: &Book, op: &Op) {
+pub(super) fn look_ahead(book: &Book, op: &Op, at: u32) {
     // Fields that a type lacks hold its reference: asking twice for one line costs less than a branch on the type.
     book.look_ahead(op.reference);
     book.look_ahead(op.new_reference);
     // Asks for the other side's line when no side is named; it lies beside this one.
     let side = if op.side == b'S' { Side::Ask } else { Side::Bid };
-    book.look_ahead_add(op.locate.into(), side);
+    book.look_ahead_add(at, side);
 }
 
-/// Second pass: what the first one's lines name. Returns the side of the order that the message is about.
+/// Second pass: what the first one's lines name. Returns instrument and side of the order that the message is about.
 #[inline(always)]
-pub(super) fn look_closer(book: &Book, op: &mut Op) -> Option<Side> {
+pub(super) fn look_closer(book: &Book, op: &mut Op, at: u32) -> Option<(u32, Side)> {
     match op.kind {
         OpKind::Add => {
             let side = Side::from_code(op.side)?;
-            book.look_closer_add(op.locate.into(), side, op.price);
-            Some(side)
+            book.look_closer_add(at, side, op.price);
+            Some((at, side))
         }
         OpKind::Execute | OpKind::ExecutePrice | OpKind::Cancel | OpKind::Delete | OpKind::Replace => {
-            let (slot, side) = book.look_closer(op.reference);
+            let (slot, owner) = book.look_closer(op.reference);
             op.slot = slot;
-            side.map(|(_, side)| side)
+            owner
         }
         OpKind::Other | OpKind::Malformed | OpKind::Unknown => None,
     }
@@ -108,12 +108,13 @@ pub(super) fn look_closer(book: &Book, op: &mut Op) -> Option<Side> {
 
 #[inline(always)]
 fn apply_op(book: &mut Book, op: &Op) -> bool {
-    let instrument = u32::from(op.locate);
-    let Op { reference, new_reference, quantity, price, .. } = *op;
+    let Op { reference, new_reference, quantity, price, locate: instrument, .. } = *op;
+    // Four bytes on this wire.
+    let shares = quantity as u32;
     match op.kind {
         OpKind::Add => {
             let Some(side) = Side::from_code(op.side) else { return false };
-            book.add(NewOrder { instrument, side, reference, price, quantity }).is_ok()
+            book.add(NewOrder { instrument, side, reference, price, quantity: shares }).is_ok()
         }
         OpKind::Execute | OpKind::ExecutePrice | OpKind::Cancel => {
             let Some(slot) = book.find(reference, op.slot) else { return false };
@@ -123,7 +124,7 @@ fn apply_op(book: &mut Book, op: &Op) -> bool {
         OpKind::Replace => {
             let Some(slot) = book.find(reference, op.slot) else { return false };
             let OrderFacts { instrument, side, .. } = book.remove(slot).order;
-            book.add(NewOrder { instrument, side, reference: new_reference, price, quantity }).is_ok()
+            book.add(NewOrder { instrument, side, reference: new_reference, price, quantity: shares }).is_ok()
         }
         OpKind::Other => true,
         OpKind::Malformed | OpKind::Unknown => false,

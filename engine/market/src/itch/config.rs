@@ -2,15 +2,20 @@
 
 use shm_abi::layout::DEPTH_CLASSES;
 
+use wire::dialect::{Dialect, NASDAQ_50};
+
 use crate::book::{BookLimits, LimitError};
 use crate::feed::DepthPlan;
 
-/// Which of a venue's feeds this one is. Feeds of one venue announce the same directory; each instrument has one writer,
-/// so index and news feeds make rows only for what they alone publish.
+/// Which of a venue's feeds this one is. Feeds of one venue announce the same directory, and each instrument has one
+/// writer, so a feed makes rows only for what it alone publishes. It keeps the rest of the directory in memory; what its
+/// messages say about that is another feed's to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FeedRole {
-    /// Orders and trades: every instrument of the directory but the indices of venues that have an index feed.
+    /// The venue's only feed: everything.
     #[default]
+    All,
+    /// Orders and trades: every instrument but the indices.
     Market,
     /// Index values: index instruments only.
     Index,
@@ -18,8 +23,13 @@ pub enum FeedRole {
     News,
 }
 
+/// Default of [`ItchConfig::max_prints`]: a day of the Dhaka exchange has 150 to 175 thousand trades.
+pub const PRINTS_DEFAULT: usize = 1 << 18;
+/// Largest [`ItchConfig::max_prints`].
+pub const PRINTS_LIMIT: usize = 1 << 26;
+
 /// How an ITCH feed is put on the bus.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ItchConfig {
     /// Venue name of the instruments: 1 to 8 bytes of ASCII.
     pub venue: String,
@@ -29,8 +39,12 @@ pub struct ItchConfig {
     pub limits: BookLimits,
     /// Depth classes.
     pub depth: DepthPlan,
+    /// What the feed speaks.
+    pub dialect: &'static Dialect,
     /// Which of the venue's feeds it is.
     pub role: FeedRole,
+    /// Prints of a day that are kept by match number, where the dialect needs it: 40 bytes each, and 8 to 16 of index.
+    pub max_prints: usize,
     /// Declare a book that is crossed in continuous trading.
     pub crossed_check: bool,
 }
@@ -42,7 +56,9 @@ impl Default for ItchConfig {
             midnight_ns: 0,
             limits: BookLimits::default(),
             depth: DepthPlan::default(),
-            role: FeedRole::Market,
+            dialect: &NASDAQ_50,
+            role: FeedRole::All,
+            max_prints: PRINTS_DEFAULT,
             crossed_check: true,
         }
     }
@@ -66,6 +82,9 @@ pub enum ConfigError {
         /// Its value.
         value: u16,
     },
+    /// Prints to keep.
+    #[error("max_prints = {0}: expected at most 67108864")]
+    Prints(usize),
     /// More than a day's nanoseconds could overflow the clock.
     #[error("midnight_ns = {0}: expected UNIX nanoseconds below 2^63")]
     Midnight(u64),
@@ -81,6 +100,9 @@ impl ItchConfig {
         let letters = self.venue.bytes().all(|byte| byte.is_ascii_graphic());
         if !(1..=8).contains(&self.venue.len()) || !letters {
             return Err(ConfigError::Venue(self.venue.clone()));
+        }
+        if self.max_prints > PRINTS_LIMIT {
+            return Err(ConfigError::Prints(self.max_prints));
         }
         if self.midnight_ns >> 63 != 0 {
             return Err(ConfigError::Midnight(self.midnight_ns));

@@ -8,6 +8,7 @@ use shm_abi::board::{Level, RowUpdate};
 use shm_abi::record::{PRICE_NONE, StatusCause, TradingStatus, clear_code, flag, kind, status_body};
 use shm_abi::segment::LaneWriter;
 
+use super::lifecycle::clear_row;
 use super::{Facts, Feed, InstrumentIds, Itch, SIDES, Stamps, quality_of};
 use crate::publish::{Event, Io, Known};
 
@@ -34,11 +35,12 @@ impl<I: InstrumentIds> Itch<I> {
     pub fn snapshot_begin(&mut self, stamps: Stamps, lane: &mut LaneWriter) {
         let feed = &mut self.feed;
         feed.imaging = true;
+        feed.clock.lose();
         let event = Event::bare(feed.sequence, stamps.ts_recv, stamps.ts_publish, stamps.flags | flag::SNAPSHOT);
         for at in 0..feed.facts.len() {
             if feed.facts[at].is_known() {
                 feed.facts[at].bits |= flag::SUSPECT;
-                feed.clear_book(at, event, Known::NOWHERE, lane);
+                feed.clear_book(at, event, clear_code::BOOK, Known::NOWHERE, lane);
             }
         }
     }
@@ -48,6 +50,7 @@ impl<I: InstrumentIds> Itch<I> {
     pub fn snapshot_end(&mut self, sequence: u64, stamps: Stamps, lane: &mut LaneWriter) -> bool {
         let feed = &mut self.feed;
         feed.imaging = false;
+        feed.clock.lose();
         let published = feed.sequence.max(feed.resume.orders_after).max(feed.resume.market_after);
         if sequence < published {
             return false;
@@ -107,15 +110,18 @@ impl<I: InstrumentIds> Feed<I> {
         io.out.commit();
     }
 
-    /// Empties the book of a known instrument, in an event of its own.
-    fn clear_book(&mut self, at: usize, mut event: Event, known: Known, lane: &mut LaneWriter) {
+    /// Empties the book of a known instrument, and with it its day if the code says so, in an event of its own.
+    pub(super) fn clear_book(&mut self, at: usize, mut event: Event, code: u8, known: Known, lane: &mut LaneWriter) {
         let facts = self.facts[at];
         self.book.clear(at as u32);
         facts.name(&mut event);
         let mut io = Io::open(known, None, lane);
-        io.out.both(event.record(kind::CLEAR, clear_code::BOOK, 0, [0; 3]));
+        io.out.both(event.record(kind::CLEAR, code, 0, [0; 3]));
         let mut row = io.board.update(facts.row as usize);
-        clear_book_of_row(&mut row);
+        match code {
+            clear_code::BOOK => clear_book_of_row(&mut row),
+            _ => clear_row(&mut row),
+        }
         row.set_quality(quality_of(&facts, self.quality));
         io.out.finish_with_row(&event, row);
     }

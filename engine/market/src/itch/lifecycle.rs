@@ -7,7 +7,7 @@ use shm_abi::record::{PRICE_NONE, Restart, flag, kind, restart_body, restart_rea
 use shm_abi::segment::LaneWriter;
 
 use super::image::clear_book_of_row;
-use super::{Facts, InstrumentIds, Itch, Resume, Stamps, quality_of};
+use super::{Facts, InstrumentIds, Itch, NO_ROW, Resume, Stamps, quality_of};
 use crate::publish::{Event, Io, Known, NO_SIDE};
 
 /// Words of a row that begin anew with a session, and their first values. The previous close is the close.
@@ -26,7 +26,8 @@ const DAY_WORDS: [(usize, u64); 12] = [
     (row::TRADES, 0),
 ];
 
-fn clear_row(row: &mut RowUpdate<'_>) {
+/// A new day of an instrument begins.
+pub(super) fn clear_row(row: &mut RowUpdate<'_>) {
     let close = row.get(row::CLOSE);
     if close as i64 != PRICE_NONE {
         row.set(row::PREVIOUS_CLOSE, close);
@@ -61,7 +62,7 @@ impl<I: InstrumentIds> Itch<I> {
 
     /// Changes the UNIX time of the venue's local midnight, ns: with a new day. Values from 2^63 on are cut below it.
     pub fn set_midnight(&mut self, midnight_ns: u64) {
-        self.feed.config.midnight_ns = midnight_ns.min(u64::MAX >> 1);
+        self.feed.clock.set_midnight(midnight_ns.min(u64::MAX >> 1));
     }
 
     /// Declares the venue's messages `first` to `last` missing. Every book announced so far is suspect until the venue
@@ -69,6 +70,7 @@ impl<I: InstrumentIds> Itch<I> {
     pub fn gap(&mut self, first: u64, last: u64, reason: u64, stamps: Stamps, lane: &mut LaneWriter) {
         let feed = &mut self.feed;
         feed.sequence = feed.sequence.max(last);
+        feed.clock.lose();
         let event = Event::bare(last, stamps.ts_recv, stamps.ts_publish, stamps.flags);
         let mut io = feed.begin(&event, lane);
         io.out.both(event.record(kind::GAP, NO_SIDE, 0, [first, last, reason]));
@@ -92,6 +94,7 @@ impl<I: InstrumentIds> Itch<I> {
         feed.resume = Resume::default();
         feed.phase = 0;
         feed.imaging = false;
+        feed.forget_directory();
         let event = Event::bare(0, stamps.ts_recv, stamps.ts_publish, stamps.flags);
         let restart = |old_end| Restart {
             old_epoch: lane.identity().epoch,
@@ -109,9 +112,12 @@ impl<I: InstrumentIds> Itch<I> {
         for symbol in symbols {
             let mut event = event;
             let mut io = Io::open(Known::NOWHERE, None, lane);
-            if let Some(locate) = symbol.locate.take() {
-                feed.book.clear(locate.into());
-                feed.facts[locate as usize] = Facts::UNKNOWN;
+            if let Some(at) = symbol.at.take() {
+                feed.book.clear(at);
+                feed.facts[at as usize] = Facts::UNKNOWN;
+            }
+            if symbol.row == NO_ROW {
+                continue;
             }
             event.instrument_id = symbol.instrument_id;
             io.out.both(event.record(kind::CLEAR, NO_SIDE, 0, [0; 3]));
@@ -127,8 +133,8 @@ impl<I: InstrumentIds> Itch<I> {
     /// market record that will tell of it, which the rows then reflect; `None` when none will.
     pub fn set_quality(&mut self, quality: Quality, market_n: Option<u64>, lane: &mut LaneWriter) {
         self.feed.quality = quality;
-        for symbol in self.feed.symbols.by_name.values() {
-            let facts = symbol.locate.map_or(Facts::UNKNOWN, |locate| self.feed.facts[locate as usize]);
+        for symbol in self.feed.symbols.by_name.values().filter(|symbol| symbol.row != NO_ROW) {
+            let facts = symbol.at.map_or(Facts::UNKNOWN, |at| self.feed.facts[at as usize]);
             let mut row = lane.board.update(symbol.row as usize);
             row.set_quality(quality_of(&facts, quality));
             if let Some(market_n) = market_n {

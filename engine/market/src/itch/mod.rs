@@ -30,29 +30,41 @@
 //! * A non-printable execution is a trade flagged so; it moves neither last price nor volume: the cross prints it.
 
 mod bare;
+mod clock;
 mod config;
 mod directory;
 mod image;
 mod lifecycle;
+mod news;
 mod orders;
+mod places;
+mod prints;
 mod status;
+mod ticks;
 mod trades;
+mod xstream;
 
 pub use bare::BareBook;
-pub use config::{ConfigError, FeedRole, ItchConfig};
+pub use config::{ConfigError, FeedRole, ItchConfig, PRINTS_DEFAULT, PRINTS_LIMIT};
 
 use shm_abi::board::{Quality, RowUpdate};
 use shm_abi::counters::{CounterWriter, LaneCounter};
-use shm_abi::record::{AnomalyCode, Price, Side, flag, kind, split_words};
+use shm_abi::record::{AnomalyCode, PRICE_NONE, Price, Side, flag, kind, split_words};
 use shm_abi::segment::LaneWriter;
 use shm_abi::slot::SLOT_WORDS;
 use shm_abi::sys::prefetch;
-use wire::itch50::{Op, OpKind};
+use wire::dialect::{Clock, Dialect, Op, OpKind};
 
-use crate::book::Book;
+use crate::book::{Book, NO_PRICE};
 use crate::feed::{BATCH, InstrumentIds, MARK_INTERVAL, MessageAt, Resume, Stamps};
 use crate::publish::{Event, Io, Known, Out, anomaly_of};
-use directory::Symbols;
+use clock::VenueClock;
+use directory::{Orderbook, Symbols};
+use news::Newsroom;
+use places::Places;
+use prints::Prints;
+use ticks::TickTables;
+use xstream::Boards;
 
 /// Stock locates: the wire has two bytes for them.
 const LOCATES: usize = 1 << 16;
@@ -61,29 +73,42 @@ const LOCATES: usize = 1 << 16;
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(16))]
 struct Facts {
-    /// Row on the board; [`NO_ROW`]: never announced in this session.
+    /// Row on the board; [`NO_ROW`]: never announced in this session, or another feed's.
     row: u32,
     instrument_id: u32,
+    /// 1e-9 units in one raw price unit.
+    scale: u32,
     /// Levels of its window.
     class: u8,
-    /// [`flag::SUSPECT`] as in records, [`TRADING`], [`CROSSED`].
+    /// [`flag::SUSPECT`] as in records, [`TRADING`], [`CROSSED`], [`KNOWN`].
     bits: u8,
     /// Letter of the last trading action; 0: none yet.
     state: u8,
 }
+
+const _: () = assert!(size_of::<Facts>() == 16);
 
 const NO_ROW: u32 = u32::MAX;
 /// Bit of [`Facts::bits`]: in continuous trading.
 const TRADING: u8 = 0x01;
 /// Bit of [`Facts::bits`]: the book is crossed, and that was declared.
 const CROSSED: u8 = 0x02;
+/// Bit of [`Facts::bits`]: announced in this session, though its row may be another feed's.
+const KNOWN: u8 = 0x04;
 
 impl Facts {
-    const UNKNOWN: Facts = Facts { row: NO_ROW, instrument_id: 0, class: 0, bits: 0, state: 0 };
+    const UNKNOWN: Facts = Facts { row: NO_ROW, instrument_id: 0, scale: 0, class: 0, bits: 0, state: 0 };
 
+    /// Whether it has a row here: what the books need.
     #[inline(always)]
     fn is_known(&self) -> bool {
         self.row != NO_ROW
+    }
+
+    /// A raw price on the bus.
+    #[inline(always)]
+    fn price(&self, raw: u32) -> Price {
+        if raw == NO_PRICE { PRICE_NONE } else { i64::from(raw) * i64::from(self.scale) }
     }
 
     /// Makes `event` one about this instrument.
@@ -93,13 +118,12 @@ impl Facts {
     }
 }
 
-/// 1e-9 units in one raw price unit of 1e-4.
-const PRICE_SCALE: i64 = 100_000;
+/// Decimals of the bus.
+const BUS_DECIMALS: u32 = 9;
 
-/// A raw price of the wire, four decimals, on the bus.
-#[inline(always)]
-fn price(raw: u32) -> Price {
-    i64::from(raw) * PRICE_SCALE
+/// 1e-9 units in one raw price unit of so many decimals; `None`: the bus has not as many.
+fn scale_of(decimals: u32) -> Option<u32> {
+    10u32.checked_pow(BUS_DECIMALS.checked_sub(decimals)?)
 }
 
 /// Whether a message was applied.
@@ -117,20 +141,36 @@ struct Tally {
     rebuilt: u64,
     quote_events: u64,
     trades: u64,
+    extended: u64,
 }
 
 /// One ITCH feed: messages in, records, board rows and directory entries out.
 #[derive(Debug)]
 pub struct Itch<I> {
     ops: Box<[Op; BATCH]>,
+    /// Index of each operation's instrument.
+    ats: [u32; BATCH],
     feed: Feed<I>,
 }
 
 /// Everything but the batch's operations, which are lent to it.
 #[derive(Debug)]
 struct Feed<I> {
+    dialect: &'static Dialect,
+    /// The wire's number of an instrument is its index: Nasdaq's locates.
+    direct: bool,
+    /// Highest price of an order.
+    price_max: u32,
+    clock: VenueClock,
     book: Book,
+    /// By index. Where numbers are looked up, the last one stays unknown: it is everybody's who is not found.
     facts: Box<[Facts]>,
+    places: Places,
+    /// By index; empty where numbers are indices.
+    orderbooks: Box<[Orderbook]>,
+    prints: Prints,
+    ticks: TickTables,
+    newsroom: Newsroom,
     symbols: Symbols,
     ids: I,
     config: ItchConfig,
@@ -138,8 +178,10 @@ struct Feed<I> {
     /// Venue sequence of the last message applied or declared missing.
     sequence: u64,
     session: [u8; 16],
-    /// Letter of the last system event; 0: none yet.
+    /// Letter of the last system event that was about all; 0: none yet.
     phase: u8,
+    /// Boards that have a phase of their own since.
+    boards: Boards,
     quality: Quality,
     /// What is applied belongs to an image of the books.
     imaging: bool,
@@ -156,9 +198,22 @@ impl<I: InstrumentIds> Itch<I> {
     /// The first setting that is out of its range.
     pub fn new(config: ItchConfig, ids: I) -> Result<Self, ConfigError> {
         config.validate()?;
+        let dialect = config.dialect;
+        let direct = dialect.clock() == Clock::NanosSinceMidnight;
+        let (places, books, prints) =
+            if direct { (0, 0, 0) } else { (limit_of(&config), limit_of(&config), config.max_prints) };
         let feed = Feed {
+            dialect,
+            direct,
+            price_max: if direct { orders::NASDAQ_PRICE_MAX } else { NO_PRICE - 1 },
+            clock: VenueClock::new(dialect.clock(), config.midnight_ns),
             book: Book::new(config.limits)?,
-            facts: vec![Facts::UNKNOWN; LOCATES].into_boxed_slice(),
+            facts: vec![Facts::UNKNOWN; if direct { LOCATES } else { places + 1 }].into_boxed_slice(),
+            places: Places::new(places),
+            orderbooks: vec![Orderbook::default(); books].into(),
+            prints: Prints::new(prints),
+            ticks: TickTables::new(!direct),
+            newsroom: Newsroom::new(!direct),
             symbols: Symbols::default(),
             ids,
             config,
@@ -166,11 +221,12 @@ impl<I: InstrumentIds> Itch<I> {
             sequence: 0,
             session: [b' '; 16],
             phase: 0,
+            boards: Boards::default(),
             quality: Quality::Fresh,
             imaging: false,
             tally: Tally::default(),
         };
-        Ok(Itch { ops: bare::empty_ops(), feed })
+        Ok(Itch { ops: bare::empty_ops(), ats: [0; BATCH], feed })
     }
 
     /// Applies up to [`Itch::BATCH`] messages in order and publishes what they did. Places beyond `buf` count as
@@ -179,21 +235,24 @@ impl<I: InstrumentIds> Itch<I> {
     /// # Panics
     /// When the batch is longer.
     pub fn apply(&mut self, buf: &[u8], batch: &[MessageAt], stamps: Stamps, lane: &mut LaneWriter) {
-        let Itch { ops, feed } = self;
+        let Itch { ops, ats, feed } = self;
         let ops = &mut ops[..batch.len()];
-        for (op, message) in ops.iter_mut().zip(batch) {
-            bare::decode(op, buf, message);
-            bare::look_ahead(&feed.book, op);
-            prefetch(&feed.facts[op.locate as usize]);
+        for ((op, at), message) in ops.iter_mut().zip(ats.iter_mut()).zip(batch) {
+            bare::decode(feed.dialect, op, buf, message);
+            *at = if feed.direct { op.locate } else { feed.places.find(op.locate) };
+            bare::look_ahead(&feed.book, op, *at);
+            prefetch(&feed.facts[*at as usize]);
         }
-        for op in ops.iter_mut() {
+        for (op, at) in ops.iter_mut().zip(ats.iter()) {
             // The side tells which levels of the window will be touched.
-            if let Some(side) = bare::look_closer(&feed.book, op) {
-                lane.board.prefetch(feed.facts[op.locate as usize].row as usize, side);
+            if let Some((owner, side)) = bare::look_closer(&feed.book, op, *at) {
+                // Where a message about an order names no instrument, the order does.
+                let at = if feed.direct { *at } else { owner };
+                lane.board.prefetch(feed.facts[at as usize].row as usize, side);
             }
         }
-        for (op, message) in ops.iter().zip(batch) {
-            feed.message(op, *message, buf, stamps, lane);
+        for ((op, at), message) in ops.iter().zip(ats.iter()).zip(batch) {
+            feed.message(op, *at, *message, buf, stamps, lane);
         }
         feed.count(&mut lane.counters);
     }
@@ -204,26 +263,39 @@ impl<I: InstrumentIds> Itch<I> {
         lane.counters.add(LaneCounter::Duplicates, count);
     }
 
-    /// The book; its instruments are stock locates.
+    /// The book; its instruments are those that [`Itch::index_of`] gives.
     pub fn book(&self) -> &Book {
         &self.feed.book
     }
 
-    /// Row of a stock locate on the board; `None` when it was not announced in this session.
-    pub fn row_of_locate(&self, locate: u16) -> Option<usize> {
-        let facts = self.feed.facts[locate as usize];
+    /// Index of the venue's orderbook in the book: of Nasdaq's stock locates themselves. `None` when it was not announced
+    /// in this session.
+    pub fn index_of(&self, locate: u32) -> Option<u32> {
+        let at = if self.feed.direct { locate } else { self.feed.places.find(locate) };
+        let facts = self.feed.facts.get(at as usize)?;
+        (facts.bits & KNOWN != 0).then_some(at)
+    }
+
+    /// Row of the venue's orderbook on the board; `None` when it was not announced in this session, or has none here.
+    pub fn row_of_locate(&self, locate: u32) -> Option<usize> {
+        let facts = self.feed.facts[self.index_of(locate)? as usize];
         facts.is_known().then_some(facts.row as usize)
     }
 
-    /// Whether a stock locate's book may be wrong: an order was unknown, or messages are missing.
-    pub fn is_suspect(&self, locate: u16) -> bool {
-        self.feed.facts[locate as usize].bits & flag::SUSPECT != 0
+    /// Whether an orderbook's book may be wrong: an order was unknown, or messages are missing.
+    pub fn is_suspect(&self, locate: u32) -> bool {
+        self.index_of(locate).is_some_and(|at| self.feed.facts[at as usize].bits & flag::SUSPECT != 0)
     }
 
     /// Where lasting ids come from.
     pub fn ids(&self) -> &I {
         &self.feed.ids
     }
+}
+
+/// Orderbooks that can be announced where numbers are looked up.
+fn limit_of(config: &ItchConfig) -> usize {
+    config.limits.instruments
 }
 
 /// Bytes of a message that lie in the buffer.
@@ -235,7 +307,7 @@ fn bytes_of(buf: &[u8], message: MessageAt) -> &[u8] {
 
 impl<I: InstrumentIds> Feed<I> {
     #[inline(always)]
-    fn message(&mut self, op: &Op, message: MessageAt, buf: &[u8], stamps: Stamps, lane: &mut LaneWriter) {
+    fn message(&mut self, op: &Op, at: u32, message: MessageAt, buf: &[u8], stamps: Stamps, lane: &mut LaneWriter) {
         // The messages of an image count by themselves: the feed's own sequence stands still.
         let (sequence, flags) = match self.imaging {
             false => (message.sequence, stamps.flags),
@@ -243,19 +315,21 @@ impl<I: InstrumentIds> Feed<I> {
         };
         self.sequence = sequence;
         let mut event = Event::bare(sequence, stamps.ts_recv, stamps.ts_publish, flags);
-        event.ts_event = self.config.midnight_ns + op.timestamp_ns;
+        event.ts_event = self.clock.time(op.timestamp_ns, stamps.ts_recv);
         let known = self.known(sequence);
         let fate = if op.kind == OpKind::Other {
-            self.other(bytes_of(buf, message), op.locate, event, lane)
+            self.other(bytes_of(buf, message), at, event, lane)
         } else {
             let mut io = self.begin(&event, lane);
+            let appended = op.kind < OpKind::Other && message.len > op.form_length.into();
+            self.tally.extended += u64::from(appended);
             match op.kind {
-                OpKind::Add => self.add(op, event, &mut io),
-                OpKind::Execute => self.execute(op, event, None, &mut io),
-                OpKind::ExecutePrice => self.execute(op, event, Some(op.price), &mut io),
-                OpKind::Cancel => self.cancel(op, event, Some(op.quantity), &mut io),
-                OpKind::Delete => self.cancel(op, event, None, &mut io),
-                OpKind::Replace => self.replace(op, event, &mut io),
+                OpKind::Add => self.add(op, at, event, &mut io),
+                OpKind::Execute => self.execute(op, at, event, None, &mut io),
+                OpKind::ExecutePrice => self.execute(op, at, event, Some(op.price), &mut io),
+                OpKind::Cancel => self.cancel(op, at, event, Some(op.quantity), &mut io),
+                OpKind::Delete => self.cancel(op, at, event, None, &mut io),
+                OpKind::Replace => self.replace(op, at, event, &mut io),
                 OpKind::Other | OpKind::Malformed | OpKind::Unknown => {
                     self.undecoded(op, bytes_of(buf, message), event, &mut io)
                 }
@@ -298,17 +372,18 @@ impl<I: InstrumentIds> Feed<I> {
         code: AnomalyCode,
         subject: u64,
         detail: u64,
-        locate: Option<u16>,
+        at: Option<u32>,
         event: &Event,
         io: &mut Io<'_>,
     ) -> Fate {
         declare(code, subject, detail, event, &mut io.out, io.counters);
-        let facts = locate.map(|locate| &mut self.facts[locate as usize]).filter(|facts| facts.is_known());
+        let facts = at.map(|at| &mut self.facts[at as usize]).filter(|facts| facts.is_known());
         match facts {
             None => io.out.finish(),
             Some(facts) => {
                 let mut row = io.board.update(facts.row as usize);
-                if matches!(code, AnomalyCode::UnknownOrder | AnomalyCode::DuplicateOrder) {
+                let incomplete = matches!(code, AnomalyCode::UnknownOrder | AnomalyCode::DuplicateOrder);
+                if incomplete || facts.bits & flag::SUSPECT != 0 {
                     suspect(facts, self.quality, &mut row);
                 }
                 io.out.finish_with_row(event, row);
@@ -337,6 +412,7 @@ impl<I: InstrumentIds> Feed<I> {
         counters.add(LaneCounter::Rebuilt, tally.rebuilt);
         counters.add(LaneCounter::QuoteEvents, tally.quote_events);
         counters.add(LaneCounter::Trades, tally.trades);
+        counters.add(LaneCounter::Extended, tally.extended);
         counters.set(LaneCounter::LiveOrders, self.book.live_orders() as u64);
         counters.set(LaneCounter::OrderLimit, self.book.order_limit() as u64);
     }

@@ -3,17 +3,19 @@
 use shm_abi::board::{Level, RowUpdate};
 use shm_abi::counters::CounterWriter;
 use shm_abi::layout::row;
-use shm_abi::record::{AnomalyCode, PRICE_NONE, Side, flag, kind};
-use wire::itch50::Op;
+use shm_abi::record::{AnomalyCode, PRICE_NONE, Price, Side, flag, kind};
+use wire::dialect::Op;
 
-use super::price;
 use super::trades::{Print, print};
-use super::{CROSSED, Fate, Feed, InstrumentIds, Io, TRADING, declare, suspect};
+use super::{CROSSED, Facts, Fate, Feed, InstrumentIds, Io, TRADING, declare, suspect};
 use crate::book::{AddError, Book, LevelChange, LevelEvent, NewOrder, OrderFacts, PriceLevel, Taken};
 use crate::publish::{Event, NO_SIDE, Out, Outbox};
 
-/// Highest price of the wire, 200,000.0000.
-pub(super) const PRICE_MAX: u32 = 2_000_000_000;
+/// Highest price of Nasdaq's wire, 200,000.0000.
+pub(super) const NASDAQ_PRICE_MAX: u32 = 2_000_000_000;
+
+/// Largest quantity of an order: the book keeps 32 bits of it, and no venue has more. A larger one is refused.
+const QUANTITY_MAX: u64 = u32::MAX as u64;
 
 /// What an event did to an instrument, for whoever ends it.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +27,7 @@ struct Touch {
     /// A new best price came, so the book may be crossed now.
     improved: bool,
     /// More was asked of an order than was left: (reference, quantity asked).
-    overfill: Option<(u64, u32)>,
+    overfill: Option<(u64, u64)>,
 }
 
 impl Touch {
@@ -44,20 +46,20 @@ impl Touch {
 impl<I: InstrumentIds> Feed<I> {
     /// `A`, `F`.
     #[inline(always)]
-    pub(super) fn add(&mut self, op: &Op, mut event: Event, io: &mut Io<'_>) -> Fate {
-        let facts = &mut self.facts[op.locate as usize];
+    pub(super) fn add(&mut self, op: &Op, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
+        let facts = self.facts[at as usize];
         if !facts.is_known() {
             return self.reject(AnomalyCode::UnknownInstrument, op.locate.into(), op.reference, None, &event, io);
         }
         facts.name(&mut event);
         let Some(side) = Side::from_code(op.side) else {
-            return self.reject(AnomalyCode::BadField, op.reference, op.side.into(), Some(op.locate), &event, io);
+            return self.reject(AnomalyCode::BadField, op.reference, op.side.into(), Some(at), &event, io);
         };
-        let change = match self.book_add(op, op.locate.into(), side, op.reference) {
+        let change = match self.book_add(op, at, side, op.reference) {
             Ok(change) => change,
-            Err((code, detail)) => return self.reject(code, op.reference, detail, Some(op.locate), &event, io),
+            Err((code, detail)) => return self.reject(code, op.reference, detail, Some(at), &event, io),
         };
-        io.out.orders.put(order_record(&event, kind::ADD, side, op.reference, op.price, op.quantity));
+        io.out.orders.put(order_record(&event, kind::ADD, side, op.reference, facts.price(change.price), op.quantity));
         self.show(&change, &event, io);
         Fate::Applied
     }
@@ -72,32 +74,61 @@ impl<I: InstrumentIds> Feed<I> {
         side: Side,
         reference: u64,
     ) -> Result<LevelChange, (AnomalyCode, u64)> {
-        if op.price > PRICE_MAX {
-            return Err((AnomalyCode::BadField, op.price.into()));
+        if op.price > self.price_max || op.quantity > QUANTITY_MAX {
+            return self.book_add_odd(op, instrument, side, reference);
         }
-        let new = NewOrder { instrument, side, reference, price: op.price, quantity: op.quantity };
+        let new = NewOrder { instrument, side, reference, price: op.price, quantity: op.quantity as u32 };
         let change = self.book.add(new).map_err(|error| refusal(error, &self.book))?;
         Ok(change)
     }
 
+    /// An order without a price, or one that the book cannot hold: then the book of its instrument is not whole.
+    #[cold]
+    fn book_add_odd(
+        &mut self,
+        op: &Op,
+        instrument: u32,
+        side: Side,
+        reference: u64,
+    ) -> Result<LevelChange, (AnomalyCode, u64)> {
+        if op.quantity > QUANTITY_MAX {
+            self.facts[instrument as usize].bits |= flag::SUSPECT;
+            return Err((AnomalyCode::BadField, op.quantity));
+        }
+        if !self.dialect.is_no_price(op.price) {
+            return Err((AnomalyCode::BadField, op.price.into()));
+        }
+        let new = NewOrder { instrument, side, reference, price: op.price, quantity: op.quantity as u32 };
+        self.book.add_unpriced(new).map_err(|error| refusal(error, &self.book))
+    }
+
     /// `X` takes `quantity`, `D` (none given) all that is left.
     #[inline(always)]
-    pub(super) fn cancel(&mut self, op: &Op, mut event: Event, quantity: Option<u32>, io: &mut Io<'_>) -> Fate {
+    pub(super) fn cancel(
+        &mut self,
+        op: &Op,
+        at: u32,
+        mut event: Event,
+        quantity: Option<u64>,
+        io: &mut Io<'_>,
+    ) -> Fate {
         let Some(slot) = self.book.find(op.reference, op.slot) else {
-            return self.unknown_order(op, event, io);
+            return self.unknown_order(op, at, event, io);
         };
         let taken = match quantity {
             None => self.book.remove(slot),
             Some(0) => {
                 let instrument = self.book.order(slot).instrument;
                 self.facts[instrument as usize].name(&mut event);
-                return self.reject(AnomalyCode::BadField, op.reference, 0, Some(instrument as u16), &event, io);
+                return self.reject(AnomalyCode::BadField, op.reference, 0, Some(instrument), &event, io);
             }
             Some(quantity) => self.book.take(slot, quantity),
         };
         let Taken { order, quantity: took, overfill, change } = taken;
-        self.facts[order.instrument as usize].name(&mut event);
-        io.out.orders.put(order_record(&event, kind::CANCEL, order.side, op.reference, order.price, took));
+        let facts = &self.facts[order.instrument as usize];
+        facts.name(&mut event);
+        let price = facts.price(order.price);
+        io.out.orders.put(order_record(&event, kind::CANCEL, order.side, op.reference, price, took.into()));
         if overfill {
             self.show_overfill(op, &change, &event, io);
         } else {
@@ -109,9 +140,10 @@ impl<I: InstrumentIds> Feed<I> {
     #[cold]
     fn show_overfill(&mut self, op: &Op, change: &LevelChange, event: &Event, io: &mut Io<'_>) {
         let Io { out, board, counters } = io;
-        let mut row = board.update(self.facts[change.instrument as usize].row as usize);
+        let facts = self.facts[change.instrument as usize];
+        let mut row = board.update(facts.row as usize);
         let position = self.book.position(change);
-        window(&self.book, change, position, self.class(change), event, &mut out.market, &mut row);
+        window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
         let touch = Touch { overfill: Some((op.reference, op.quantity)), ..Touch::of(change, position) };
         self.end(touch, event, out, counters, row);
     }
@@ -120,55 +152,64 @@ impl<I: InstrumentIds> Feed<I> {
     #[inline(always)]
     fn show(&mut self, change: &LevelChange, event: &Event, io: &mut Io<'_>) {
         let position = self.book.position(change);
-        let class = self.class(change);
+        let facts = self.facts[change.instrument as usize];
         let Io { out, board, counters } = io;
-        if position >= class.max(1) {
+        if position >= usize::from(facts.class).max(1) {
             return out.finish();
         }
-        let mut row = board.update(self.facts[change.instrument as usize].row as usize);
-        window(&self.book, change, position, class, event, &mut out.market, &mut row);
+        let mut row = board.update(facts.row as usize);
+        window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
         self.end(Touch::of(change, position), event, out, counters, row);
     }
 
+    /// `E`, and `C` with its own print price. An order without a price that is executed at its own leaves the price of
+    /// the trade open: its quantity alone counts.
     #[inline(always)]
-    fn class(&self, change: &LevelChange) -> usize {
-        self.facts[change.instrument as usize].class.into()
-    }
-
-    /// `E`, and `C` with its own print price.
-    #[inline(always)]
-    pub(super) fn execute(&mut self, op: &Op, mut event: Event, at: Option<u32>, io: &mut Io<'_>) -> Fate {
+    pub(super) fn execute(
+        &mut self,
+        op: &Op,
+        at: u32,
+        mut event: Event,
+        print_at: Option<u32>,
+        io: &mut Io<'_>,
+    ) -> Fate {
         let Some(slot) = self.book.find(op.reference, op.slot) else {
-            return self.unknown_execution(op, event, at, io);
+            return self.unknown_execution(op, at, event, print_at, io);
         };
-        if op.quantity == 0 {
+        if op.quantity == 0 || op.quantity > QUANTITY_MAX {
             let instrument = self.book.order(slot).instrument;
             self.facts[instrument as usize].name(&mut event);
-            return self.reject(AnomalyCode::BadField, op.reference, 0, Some(instrument as u16), &event, io);
+            return self.reject(AnomalyCode::BadField, op.reference, op.quantity, Some(instrument), &event, io);
         }
         let taken = self.book.take(slot, op.quantity);
         let Taken { order, quantity: took, overfill, change } = taken;
-        self.facts[order.instrument as usize].name(&mut event);
-        let printed = at.is_none() || op.printable;
-        let flags = if printed { 0 } else { flag::NOT_PRINTED };
-        let trade = Print { price: at.unwrap_or(order.price), quantity: op.quantity.into(), match_id: op.match_number };
-        let code = order.side as u8;
+        let facts = self.facts[order.instrument as usize];
+        facts.name(&mut event);
+        let own_price = facts.price(order.price);
+        let price = print_at.map_or(own_price, |raw| facts.price(raw));
+        let trade = Print { price, quantity: op.quantity, match_id: op.match_number };
+        let mut printed = print_at.is_none() || op.printable;
         let Io { out, board, counters } = io;
+        if printed && self.prints.is_on() {
+            printed = self.counts(order.instrument, &trade, &event, out, counters);
+        }
+        let flags = if printed { 0 } else { flag::NOT_PRINTED };
+        let code = order.side as u8;
         if printed {
             out.orders.put(trade.record(&event, code, 0));
         }
-        let body = [op.reference, price(order.price) as u64, took.into()];
+        let body = [op.reference, own_price as u64, took.into()];
         out.orders.put(event.record(kind::FILL, code, flags, body));
         out.orders.put(event.record(kind::CANCEL, code, flags, body));
         out.market.put(trade.record(&event, code, flags));
         self.tally.trades += u64::from(out.market.on);
-        let mut row = board.update(self.facts[order.instrument as usize].row as usize);
+        let mut row = board.update(facts.row as usize);
         if printed {
             // An execution is at most 2^32 shares: volume cannot overflow in a day of them, and saturates if it does.
             print(&mut row, &event, &trade);
         }
         let position = self.book.position(&change);
-        window(&self.book, &change, position, self.class(&change), &event, &mut out.market, &mut row);
+        window(&self.book, &change, position, &facts, &event, &mut out.market, &mut row);
         let overfill = overfill.then_some((op.reference, op.quantity));
         self.end(Touch { overfill, ..Touch::of(&change, position) }, &event, out, counters, row);
         Fate::Applied
@@ -176,28 +217,30 @@ impl<I: InstrumentIds> Feed<I> {
 
     /// `U`: the original leaves, whatever is wrong with the new order; the venue has said that it is gone.
     #[inline(always)]
-    pub(super) fn replace(&mut self, op: &Op, mut event: Event, io: &mut Io<'_>) -> Fate {
+    pub(super) fn replace(&mut self, op: &Op, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
         let Some(slot) = self.book.find(op.reference, op.slot) else {
-            return self.unknown_order(op, event, io);
+            return self.unknown_order(op, at, event, io);
         };
         let OrderFacts { instrument, side, .. } = self.book.order(slot);
         let before = self.book.best(instrument, side);
         let taken = self.book.remove(slot);
         let Taken { order, quantity: took, change, .. } = taken;
-        self.facts[order.instrument as usize].name(&mut event);
+        let facts = self.facts[instrument as usize];
+        facts.name(&mut event);
         let Io { out, board, counters } = io;
-        let class = self.class(&change);
-        out.orders.put(order_record(&event, kind::CANCEL, side, op.reference, order.price, took));
-        let mut row = board.update(self.facts[instrument as usize].row as usize);
-        window(&self.book, &change, self.book.position(&change), class, &event, &mut out.market, &mut row);
+        let price = facts.price(order.price);
+        out.orders.put(order_record(&event, kind::CANCEL, side, op.reference, price, took.into()));
+        let mut row = board.update(facts.row as usize);
+        window(&self.book, &change, self.book.position(&change), &facts, &event, &mut out.market, &mut row);
         match self.book_add(op, instrument, side, op.new_reference) {
             Ok(change) => {
-                out.orders.put(order_record(&event, kind::ADD, side, op.new_reference, op.price, op.quantity));
-                window(&self.book, &change, self.book.position(&change), class, &event, &mut out.market, &mut row);
+                let price = facts.price(change.price);
+                out.orders.put(order_record(&event, kind::ADD, side, op.new_reference, price, op.quantity));
+                window(&self.book, &change, self.book.position(&change), &facts, &event, &mut out.market, &mut row);
             }
             Err((code, detail)) => {
                 declare(code, op.new_reference, detail, &event, out, counters);
-                if code == AnomalyCode::DuplicateOrder {
+                if code == AnomalyCode::DuplicateOrder || self.facts[instrument as usize].bits & flag::SUSPECT != 0 {
                     suspect(&mut self.facts[instrument as usize], self.quality, &mut row);
                 }
             }
@@ -224,7 +267,8 @@ impl<I: InstrumentIds> Feed<I> {
     ) {
         let Touch { instrument, side, .. } = touch;
         if touch.quote {
-            let best = self.book.best(instrument, side).map_or(NO_LEVEL, board_level);
+            let facts = &self.facts[instrument as usize];
+            let best = self.book.best(instrument, side).map_or(NO_LEVEL, |level| board_level(level, facts));
             let body = [best.price as u64, best.quantity, best.orders.into()];
             out.market.put(event.record(kind::QUOTE, side as u8, 0, body));
             row.set_quote(side, best);
@@ -232,7 +276,7 @@ impl<I: InstrumentIds> Feed<I> {
         }
         let facts = &mut self.facts[instrument as usize];
         if let Some((reference, asked)) = touch.overfill {
-            declare(AnomalyCode::Overfill, reference, asked.into(), event, out, counters);
+            declare(AnomalyCode::Overfill, reference, asked, event, out, counters);
             suspect(facts, self.quality, &mut row);
         }
         if touch.improved || facts.bits & CROSSED != 0 {
@@ -267,37 +311,49 @@ impl<I: InstrumentIds> Feed<I> {
 
     /// A message about an order that is not in the book.
     #[cold]
-    fn unknown_order(&mut self, op: &Op, mut event: Event, io: &mut Io<'_>) -> Fate {
-        let facts = &self.facts[op.locate as usize];
+    fn unknown_order(&mut self, op: &Op, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
+        let facts = &self.facts[at as usize];
         if facts.is_known() {
             facts.name(&mut event);
         }
-        self.reject(AnomalyCode::UnknownOrder, op.reference, 0, Some(op.locate), &event, io)
+        self.reject(AnomalyCode::UnknownOrder, op.reference, 0, Some(at), &event, io)
     }
 
-    /// An execution of an order that is not in the book: its volume counts, and a print with a price is a trade.
+    /// An execution of an order that is not in the book: its volume counts, and a print with a price is a trade. Where
+    /// the message names no instrument, nobody knows whose volume it is.
     #[cold]
-    fn unknown_execution(&mut self, op: &Op, mut event: Event, at: Option<u32>, io: &mut Io<'_>) -> Fate {
-        let facts = self.facts[op.locate as usize];
-        if facts.is_known() {
+    fn unknown_execution(
+        &mut self,
+        op: &Op,
+        at: u32,
+        mut event: Event,
+        print_at: Option<u32>,
+        io: &mut Io<'_>,
+    ) -> Fate {
+        let facts = self.facts[at as usize];
+        if facts.is_known() && op.quantity <= QUANTITY_MAX {
             facts.name(&mut event);
-            let mut row = io.board.update(facts.row as usize);
-            let quantity = u64::from(op.quantity);
-            match at {
-                Some(price) => {
-                    let trade = Print { price, quantity, match_id: op.match_number };
-                    let flags = if op.printable { 0 } else { flag::NOT_PRINTED };
-                    io.out.market.put(trade.record(&event, NO_SIDE, flags));
-                    self.tally.trades += u64::from(io.out.market.on);
-                    if op.printable {
-                        io.out.orders.put(trade.record(&event, NO_SIDE, 0));
+            let Io { out, board, counters } = io;
+            let mut row = board.update(facts.row as usize);
+            match print_at {
+                Some(raw) => {
+                    let trade = Print { price: facts.price(raw), quantity: op.quantity, match_id: op.match_number };
+                    let mut printed = op.printable;
+                    if printed && self.prints.is_on() {
+                        printed = self.counts(at, &trade, &event, out, counters);
+                    }
+                    let flags = if printed { 0 } else { flag::NOT_PRINTED };
+                    out.market.put(trade.record(&event, NO_SIDE, flags));
+                    self.tally.trades += u64::from(out.market.on);
+                    if printed {
+                        out.orders.put(trade.record(&event, NO_SIDE, 0));
                         print(&mut row, &event, &trade);
                     }
                 }
-                None => row.set(row::VOLUME, row.get(row::VOLUME).saturating_add(quantity)),
+                None => row.set(row::VOLUME, row.get(row::VOLUME).saturating_add(op.quantity)),
             }
         }
-        self.reject(AnomalyCode::UnknownOrder, op.reference, 0, Some(op.locate), &event, io)
+        self.reject(AnomalyCode::UnknownOrder, op.reference, 0, Some(at), &event, io)
     }
 }
 
@@ -314,16 +370,16 @@ fn refusal(error: AddError, book: &Book) -> (AnomalyCode, u64) {
 }
 
 #[inline(always)]
-fn order_record(event: &Event, kind: u8, side: Side, reference: u64, raw: u32, quantity: u32) -> [u64; 7] {
-    event.record(kind, side as u8, 0, [reference, price(raw) as u64, quantity.into()])
+fn order_record(event: &Event, kind: u8, side: Side, reference: u64, price: Price, quantity: u64) -> [u64; 7] {
+    event.record(kind, side as u8, 0, [reference, price as u64, quantity])
 }
 
 /// An empty side's best level.
 const NO_LEVEL: Level = Level { price: PRICE_NONE, quantity: 0, orders: 0 };
 
 #[inline(always)]
-fn board_level(level: PriceLevel) -> Level {
-    Level { price: price(level.price), quantity: level.quantity, orders: level.orders }
+fn board_level(level: PriceLevel, facts: &Facts) -> Level {
+    Level { price: facts.price(level.price), quantity: level.quantity, orders: level.orders }
 }
 
 #[inline(always)]
@@ -338,27 +394,28 @@ fn window(
     book: &Book,
     change: &LevelChange,
     position: usize,
-    class: usize,
+    facts: &Facts,
     event: &Event,
     market: &mut Outbox<'_>,
     row: &mut RowUpdate<'_>,
 ) {
+    let class = usize::from(facts.class);
     if position >= class {
         return;
     }
     let LevelChange { instrument, side, quantity, orders, .. } = *change;
-    let level = Level { price: price(change.price), quantity, orders };
+    let level = Level { price: facts.price(change.price), quantity, orders };
     match change.event {
         LevelEvent::Changed => row.change_level(side, position, level),
         LevelEvent::Entered => {
             if let Some(out) = book.price_at(instrument, side, class) {
-                let out = Level { price: price(out), quantity: 0, orders: 0 };
+                let out = Level { price: facts.price(out), quantity: 0, orders: 0 };
                 market.put(level_record(event, side, out, class - 1));
             }
             row.insert_level(side, position, level);
         }
         LevelEvent::Left => {
-            let entering = book.level(instrument, side, class - 1).map(board_level);
+            let entering = book.level(instrument, side, class - 1).map(|level| board_level(level, facts));
             row.remove_level(side, position, entering);
             if let Some(entering) = entering {
                 market.put(level_record(event, side, level, position));

@@ -8,27 +8,28 @@ use shm_abi::record::{
 use shm_abi::segment::LaneWriter;
 use wire::itch50::{LuldCollar, Message, Noii, SystemEvent};
 
-use super::orders::PRICE_MAX;
-use super::price;
+use super::orders::NASDAQ_PRICE_MAX;
 use super::{CROSSED, Facts, Fate, Feed, InstrumentIds, Io, TRADING};
 use crate::publish::{Event, NO_SIDE};
 
 /// A reason of the wire as it stands in a status record.
-fn reason(bytes: &[u8]) -> [u8; 8] {
+pub(super) fn reason(bytes: &[u8]) -> [u8; 8] {
     std::array::from_fn(|i| bytes.get(i).copied().unwrap_or(b' '))
 }
 
 /// A price that may be absent: the wire says 0, or its largest price.
-fn optional_price(raw: u32) -> Price {
-    if raw == 0 || raw >= PRICE_MAX { PRICE_NONE } else { price(raw) }
+fn optional_price(facts: &Facts, raw: u32) -> Price {
+    if raw == 0 || raw >= NASDAQ_PRICE_MAX { PRICE_NONE } else { facts.price(raw) }
 }
 
-/// Status of the venue's phase, by the letter of its last system event.
-fn phase_status(letter: u8) -> TradingStatus {
+/// Status of the venue's phase, by the letter of its last system event. DSE has four more letters than Nasdaq: `A` halt,
+/// `B` resume, `I` accepting orders, `V` post-close.
+pub(super) fn phase_status(letter: u8) -> TradingStatus {
     match letter {
-        b'O' | b'S' => TradingStatus::PreOpen,
-        b'Q' => TradingStatus::Trading,
-        b'M' => TradingStatus::PostClose,
+        b'O' | b'S' | b'I' => TradingStatus::PreOpen,
+        b'Q' | b'B' => TradingStatus::Trading,
+        b'A' => TradingStatus::Halted,
+        b'M' | b'V' => TradingStatus::PostClose,
         b'E' | b'C' => TradingStatus::Closed,
         _ => TradingStatus::Unknown,
     }
@@ -38,11 +39,11 @@ fn phase_status(letter: u8) -> TradingStatus {
 /// joined in the middle, its own state alone.
 pub(super) fn status_of(state: u8, phase: u8) -> TradingStatus {
     let venue = phase_status(phase);
-    if venue == TradingStatus::Closed {
+    if matches!(venue, TradingStatus::Closed | TradingStatus::Halted) {
         return venue;
     }
     match state {
-        b'H' => TradingStatus::Halted,
+        b'H' | b'V' => TradingStatus::Halted,
         b'P' => TradingStatus::Paused,
         b'Q' => TradingStatus::QuoteOnly,
         b'T' if venue == TradingStatus::Unknown => TradingStatus::Trading,
@@ -64,52 +65,57 @@ pub(super) fn set_status(facts: &mut Facts, phase: u8, row: &mut RowUpdate<'_>) 
 
 impl<I: InstrumentIds> Feed<I> {
     /// Everything that is not about an order.
-    pub(super) fn other(&mut self, bytes: &[u8], locate: u16, event: Event, lane: &mut LaneWriter) -> Fate {
+    pub(super) fn other(&mut self, bytes: &[u8], at: u32, event: Event, lane: &mut LaneWriter) -> Fate {
+        if self.direct { self.nasdaq(bytes, at, event, lane) } else { self.xstream(bytes, at, event, lane) }
+    }
+
+    /// Nasdaq's, by the venue's own names: it has messages that no other dialect has.
+    fn nasdaq(&mut self, bytes: &[u8], at: u32, event: Event, lane: &mut LaneWriter) -> Fate {
         let Ok(message) = Message::parse(bytes) else {
             unreachable!("the decoder has checked type and length");
         };
         match message {
-            Message::StockDirectory(directory) => return self.directory(directory, locate, event, lane),
+            Message::StockDirectory(directory) => return self.directory(directory, at, event, lane),
             Message::SystemEvent(system) => return self.system_event(system, event, lane),
             _ => {}
         }
         let mut io = self.begin(&event, lane);
         // These three are about the venue when they name no instrument.
         let venue_wide = matches!(message, Message::MwcbDecline(_) | Message::MwcbStatus(_) | Message::BrokenTrade(_));
-        let allowed = self.facts[locate as usize].is_known() || (venue_wide && locate == 0);
+        let allowed = self.facts[at as usize].is_known() || (venue_wide && at == 0);
         if !allowed {
-            return self.reject(AnomalyCode::UnknownInstrument, locate.into(), bytes[0].into(), None, &event, &mut io);
+            return self.reject(AnomalyCode::UnknownInstrument, at.into(), bytes[0].into(), None, &event, &mut io);
         }
         let io = &mut io;
         match message {
-            Message::Trade(trade) => self.hidden_trade(trade, locate, event, io),
-            Message::CrossTrade(cross) => self.cross(cross, locate, event, io),
-            Message::BrokenTrade(broken) => self.broken_trade(broken, locate, event, io),
+            Message::Trade(trade) => self.hidden_trade(trade, at, event, io),
+            Message::CrossTrade(cross) => self.cross(cross, at, event, io),
+            Message::BrokenTrade(broken) => self.broken_trade(broken, at, event, io),
             Message::TradingAction(action) => {
                 if !matches!(action.state, b'H' | b'P' | b'Q' | b'T') {
                     let (kind, value) = (b'H'.into(), action.state.into());
-                    return self.reject(AnomalyCode::BadField, kind, value, Some(locate), &event, io);
+                    return self.reject(AnomalyCode::BadField, kind, value, Some(at), &event, io);
                 }
-                self.facts[locate as usize].state = action.state;
-                self.status(locate, StatusCause::TradingAction, action.state, reason(&action.reason), event, io)
+                self.facts[at as usize].state = action.state;
+                self.status(at, StatusCause::TradingAction, action.state, reason(&action.reason), event, io)
             }
-            Message::RegSho(sho) => self.status(locate, StatusCause::ShortSale, sho.action, reason(b""), event, io),
+            Message::RegSho(sho) => self.status(at, StatusCause::ShortSale, sho.action, reason(b""), event, io),
             Message::OperationalHalt(halt) => {
                 let market = reason(&[halt.market_code]);
-                self.status(locate, StatusCause::OperationalHalt, halt.action, market, event, io)
+                self.status(at, StatusCause::OperationalHalt, halt.action, market, event, io)
             }
             Message::MwcbStatus(mwcb) => {
-                self.status(locate, StatusCause::CircuitBreaker, mwcb.breached_level, reason(b""), event, io)
+                self.status(at, StatusCause::CircuitBreaker, mwcb.breached_level, reason(b""), event, io)
             }
-            Message::Noii(noii) => self.imbalance(noii, locate, event, io),
-            Message::LuldCollar(collar) => self.price_band(collar, locate, event, io),
-            _ => self.verbatim(message.as_bytes(), locate, event, io),
+            Message::Noii(noii) => self.imbalance(noii, at, event, io),
+            Message::LuldCollar(collar) => self.price_band(collar, at, event, io),
+            _ => self.verbatim(message.as_bytes(), at, event, io),
         }
     }
 
-    /// Ends an event about `locate`, or about the venue when that was never announced.
-    fn finish_for(&mut self, locate: u16, event: &Event, io: &mut Io<'_>) -> Fate {
-        let facts = self.facts[locate as usize];
+    /// Ends an event about instrument `at`, or about the venue when that was never announced.
+    pub(super) fn finish_for(&mut self, at: u32, event: &Event, io: &mut Io<'_>) -> Fate {
+        let facts = self.facts[at as usize];
         if facts.is_known() {
             let row = io.board.update(facts.row as usize);
             io.out.finish_with_row(event, row);
@@ -122,18 +128,18 @@ impl<I: InstrumentIds> Feed<I> {
     /// A status record with what the instrument's status is after it.
     fn status(
         &mut self,
-        locate: u16,
+        at: u32,
         cause: StatusCause,
         letter: u8,
         reason: [u8; 8],
         mut event: Event,
         io: &mut Io<'_>,
     ) -> Fate {
-        let facts = &mut self.facts[locate as usize];
+        let facts = &mut self.facts[at as usize];
         if !facts.is_known() {
             let status = phase_status(self.phase);
             io.out.market.put(event.record(kind::STATUS, status as u8, 0, status_body(cause, letter, reason)));
-            return self.finish_for(locate, &event, io);
+            return self.finish_for(at, &event, io);
         }
         facts.name(&mut event);
         let mut row = io.board.update(facts.row as usize);
@@ -164,37 +170,39 @@ impl<I: InstrumentIds> Feed<I> {
     }
 
     /// `I`.
-    fn imbalance(&mut self, noii: &Noii, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
-        self.facts[locate as usize].name(&mut event);
+    fn imbalance(&mut self, noii: &Noii, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
+        let facts = self.facts[at as usize];
+        facts.name(&mut event);
         let imbalance = Imbalance {
             paired: noii.paired_shares.get(),
             imbalance: noii.imbalance_shares.get(),
-            reference_price: optional_price(noii.reference_price.get()),
-            far_price: optional_price(noii.far_price.get()),
-            near_price: optional_price(noii.near_price.get()),
+            reference_price: optional_price(&facts, noii.reference_price.get()),
+            far_price: optional_price(&facts, noii.far_price.get()),
+            near_price: optional_price(&facts, noii.near_price.get()),
             letters: [noii.imbalance_direction, noii.cross_type, noii.price_variation],
         };
         io.out.market_last_span(&event, kind::IMBALANCE, NO_SIDE, &imbalance_body(&imbalance));
-        self.finish_for(locate, &event, io)
+        self.finish_for(at, &event, io)
     }
 
     /// `J`.
-    fn price_band(&mut self, collar: &LuldCollar, locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
-        self.facts[locate as usize].name(&mut event);
+    fn price_band(&mut self, collar: &LuldCollar, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
+        let facts = self.facts[at as usize];
+        facts.name(&mut event);
         let prices = [collar.reference_price, collar.lower_price, collar.upper_price];
-        let body = prices.map(|raw| optional_price(raw.get()) as u64);
+        let body = prices.map(|raw| optional_price(&facts, raw.get()) as u64);
         io.out.market.put(event.record(kind::PRICE_BAND, NO_SIDE, 0, body));
-        self.finish_for(locate, &event, io)
+        self.finish_for(at, &event, io)
     }
 
     /// A message without a normalised form.
-    fn verbatim(&mut self, bytes: &[u8], locate: u16, mut event: Event, io: &mut Io<'_>) -> Fate {
-        if self.facts[locate as usize].is_known() {
-            self.facts[locate as usize].name(&mut event);
+    pub(super) fn verbatim(&mut self, bytes: &[u8], at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
+        if self.facts[at as usize].is_known() {
+            self.facts[at as usize].name(&mut event);
         }
         let mut words = [0; 1 + VENUE_MESSAGE_MAX / 8];
         let used = venue_message_body(bytes, &mut words);
         io.out.market_last_span(&event, kind::VENUE_MESSAGE, NO_SIDE, &words[..used]);
-        self.finish_for(locate, &event, io)
+        self.finish_for(at, &event, io)
     }
 }

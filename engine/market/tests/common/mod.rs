@@ -5,7 +5,7 @@ pub(crate) mod flow;
 pub(crate) mod slow;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use market::book::BookLimits;
 use market::itch::{Itch, ItchConfig};
@@ -211,6 +211,17 @@ impl Mirror {
     pub(crate) fn quote(&self, instrument: u32, side: Side) -> Option<(i64, u64, u64)> {
         self.quotes.get(&(instrument, side)).copied().filter(|quote| quote.0 != PRICE_NONE)
     }
+}
+
+/// Reference data, unpacked; see [`data`].
+pub(crate) fn unpacked(name: &str) -> Option<Vec<u8>> {
+    let bytes = data(name)?;
+    if !name.ends_with(".gz") {
+        return Some(bytes);
+    }
+    let mut whole = Vec::new();
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut whole).expect("a gzip file");
+    Some(whole)
 }
 
 /// Where the reference data lies, or a loud line and `None`.
