@@ -10,6 +10,7 @@ use crate::itch::Itch;
 /// The normaliser of one feed.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one stands in each lane, and never moves")]
 pub enum Normaliser<I> {
     /// An ITCH dialect.
     Itch(Itch<I>),
