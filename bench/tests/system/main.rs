@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no users: pub marks what its modules share")]
 
 mod bus;
+mod captures;
 mod figures;
 mod harness;
 mod hostile;

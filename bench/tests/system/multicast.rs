@@ -35,10 +35,10 @@ fn key(session: &str) -> SessionKey {
 }
 
 /// A day as its messages, and as datagrams of some of them.
-struct Day {
-    messages: Vec<Vec<u8>>,
+pub struct Day {
+    pub messages: Vec<Vec<u8>>,
     /// Number of the first message of each datagram, and the datagram.
-    packets: Vec<(u64, Vec<u8>)>,
+    pub packets: Vec<(u64, Vec<u8>)>,
 }
 
 impl Day {
@@ -56,7 +56,7 @@ impl Day {
         Day { messages, packets }
     }
 
-    fn last(&self) -> u64 {
+    pub fn last(&self) -> u64 {
         self.messages.len() as u64
     }
 }
@@ -167,7 +167,7 @@ impl Receiver {
     }
 }
 
-fn start_engine(dir: &Dir, feed: &str) -> (Process, Segment) {
+pub fn start_engine(dir: &Dir, feed: &str) -> (Process, Segment) {
     let config = write_config(dir, feed);
     let mut command = Command::new(program("ticklane-engine"));
     command.arg("--config").arg(config).stdout(Stdio::null());
@@ -182,7 +182,7 @@ fn start_engine(dir: &Dir, feed: &str) -> (Process, Segment) {
 }
 
 /// Everything once, on one line, in order: what every misfortune must lead to as well.
-fn undisturbed(day: &Day) -> Recording {
+pub fn undisturbed(day: &Day) -> Recording {
     let dir = Dir::new();
     let receiver = Receiver::start(&dir, 1, PATIENT, "");
     for (_, packet) in &day.packets {
@@ -194,7 +194,7 @@ fn undisturbed(day: &Day) -> Recording {
     record(&receiver.segment)
 }
 
-fn day(messages: u64, seed: u64) -> Day {
+pub fn day(messages: u64, seed: u64) -> Day {
     let dir = Dir::new();
     Day::read(&synthetic_day(&dir, messages, seed), "TODAY")
 }

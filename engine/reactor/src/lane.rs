@@ -8,10 +8,11 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use market::DepthPlan;
 use market::book::BookLimits;
+use market::iex::{Iex, IexConfig};
 use market::ingest::{Output, Predecessor, begin_sequence};
 use market::itch::{FeedRole, Itch, ItchConfig};
+use market::{DepthPlan, Normaliser};
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::{FeedState, HEARTBEAT_INTERVAL_NS};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter, SegmentError, SleeperFlag, wake_socket};
@@ -71,27 +72,11 @@ impl Lane {
         let sleepers = SleeperFlag::create().map_err(system)?;
         let wake_socket = engine.runtime_dir.join(wake_socket(lane));
         open_wake_door(&wake_socket, lane, sleepers.file().try_clone().map_err(system)?)?;
-        let config = ItchConfig {
-            venue: plan.feed.venue.clone(),
-            midnight_ns: plan.feed.calendar.midnight_ns(realtime_ns()),
-            limits: BookLimits {
-                max_orders: plan.config.max_orders,
-                max_levels: plan.config.max_levels,
-                instruments: plan.plan.instruments,
-            },
-            depth: DepthPlan { default_class: plan.config.depth, by_symbol: plan.config.depth_by_symbol.clone() },
-            role: match plan.feed.client_type {
-                ClientType::MarketFeed => FeedRole::Market,
-                ClientType::Index => FeedRole::Index,
-                ClientType::News => FeedRole::News,
-            },
-            ..ItchConfig::default()
-        };
-        let itch = Itch::new(config, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?;
+        let normaliser = normaliser(plan, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?;
         writer.counters.set(LaneCounter::OrderLimit, plan.config.max_orders as u64);
         let calendar = plan.feed.calendar.clone();
         let midnight = Box::new(move |now_ns| calendar.midnight_ns(now_ns));
-        let out = Output::new(writer, itch.into(), predecessor, midnight);
+        let out = Output::new(writer, normaliser, predecessor, midnight);
         Ok(Lane { out, sleepers, wake_socket, _lock: lock })
     }
 
@@ -107,6 +92,35 @@ impl Lane {
         // Nobody will answer there any more; a leftover would do no harm, so a refusal is nobody's trouble.
         let _ = std::fs::remove_file(&self.wake_socket);
     }
+}
+
+/// The books of what a lane's feed speaks.
+fn normaliser(plan: &LanePlan, ids: IdStore) -> Result<Normaliser<IdStore>, market::itch::ConfigError> {
+    let limits = BookLimits {
+        max_orders: plan.config.max_orders,
+        max_levels: plan.config.max_levels,
+        instruments: plan.plan.instruments,
+    };
+    let depth = DepthPlan { default_class: plan.config.depth, by_symbol: plan.config.depth_by_symbol.clone() };
+    let venue = plan.feed.venue.clone();
+    if let Some(protocol) = plan.feed.protocol.iex() {
+        return Ok(Iex::new(IexConfig { venue, limits, depth, ..IexConfig::new(protocol) }, ids)?.into());
+    }
+    let config = ItchConfig {
+        venue,
+        midnight_ns: plan.feed.calendar.midnight_ns(realtime_ns()),
+        limits,
+        depth,
+        dialect: plan.feed.dialect,
+        role: match plan.feed.client_type {
+            _ if plan.feed.only_of_venue => FeedRole::All,
+            ClientType::MarketFeed => FeedRole::Market,
+            ClientType::Index => FeedRole::Index,
+            ClientType::News => FeedRole::News,
+        },
+        ..ItchConfig::default()
+    };
+    Ok(Itch::new(config, ids)?.into())
 }
 
 fn lock_memory(wanted: LockMemory, writer: &LaneWriter, lane: &str) -> Result<(), LaneError> {

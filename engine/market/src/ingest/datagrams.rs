@@ -16,6 +16,7 @@ use std::ops::Range;
 use shm_abi::counters::{FeedCounter, LaneCounter};
 use shm_abi::layout::{FeedState, State};
 use shm_abi::record::{flag, gap_reason};
+use wire::glimpse::client::SnapshotError;
 use wire::multicast::{
     Arbiter, ArbiterConfig, Body, ConfigError, GapReason, LineId, LineState, Packet, PacketError, SessionKey,
     SessionStart as Begun, Sink, Source,
@@ -118,7 +119,7 @@ pub enum DatagramNews {
     /// An image could not be loaded.
     NoImage {
         /// Why its connection ended; `None`: it was complete, but older than what was published.
-        reason: Option<CloseReason>,
+        reason: Option<SnapshotError>,
     },
 }
 
@@ -482,7 +483,7 @@ impl Datagrams {
     /// The connection to the image server was made.
     pub fn image_connected(&mut self, now: Nanos) {
         if let Some(glimpse) = &mut self.glimpse {
-            glimpse.line.connected(glimpse.config.login, now);
+            glimpse.connected(now);
         }
     }
 
@@ -491,7 +492,7 @@ impl Datagrams {
     /// # Panics
     /// When there are no images: none was wanted then.
     pub fn image_space(&mut self) -> &mut [u8] {
-        self.glimpse.as_mut().expect("an image was wanted").line.inbox.space()
+        self.glimpse.as_mut().expect("an image was wanted").inbox.space()
     }
 
     /// `count` bytes have come into [`Datagrams::image_space`]. `true`: the image is loaded, or was refused; close its
@@ -505,10 +506,9 @@ impl Datagrams {
         count: usize,
         realtime: impl Fn() -> u64 + Copy,
         out: &mut Output<I>,
-    ) -> Result<bool, CloseReason> {
+    ) -> Result<bool, SnapshotError> {
         let Some(glimpse) = &mut self.glimpse else { return Ok(true) };
-        glimpse.line.inbox.filled(count);
-        glimpse.line.client.handle_bytes_received(now);
+        glimpse.filled(now, count);
         out.count(FeedCounter::Bytes, count as u64);
         loop {
             let stamp = realtime();
@@ -568,19 +568,19 @@ impl Datagrams {
     ///
     /// # Errors
     /// Why the connection must be closed; tell [`Datagrams::image_failed`].
-    pub fn image_tick(&mut self, now: Nanos) -> Result<(), CloseReason> {
-        self.glimpse.as_mut().map_or(Ok(()), |glimpse| glimpse.line.tick(now))
+    pub fn image_tick(&mut self, now: Nanos) -> Result<(), SnapshotError> {
+        self.glimpse.as_mut().map_or(Ok(()), |glimpse| glimpse.tick(now))
     }
 
     /// Bytes to send to the image server.
     pub fn image_outgoing(&self) -> &[u8] {
-        self.glimpse.as_ref().map_or(&[], |glimpse| glimpse.line.outgoing())
+        self.glimpse.as_ref().map_or(&[], |glimpse| glimpse.outbox.bytes())
     }
 
     /// The socket took the first `count` of them.
     pub fn image_sent(&mut self, now: Nanos, count: usize) {
         if let Some(glimpse) = &mut self.glimpse {
-            glimpse.line.sent(now, count);
+            glimpse.sent(now, count);
         }
     }
 
@@ -588,7 +588,7 @@ impl Datagrams {
     pub fn image_failed<I: InstrumentIds>(
         &mut self,
         now: Nanos,
-        reason: CloseReason,
+        reason: SnapshotError,
         realtime: impl Fn() -> u64 + Copy,
         out: &mut Output<I>,
     ) {
@@ -609,13 +609,17 @@ impl Datagrams {
     fn image_over<I: InstrumentIds>(
         &mut self,
         now: Nanos,
-        reason: Option<CloseReason>,
+        reason: Option<SnapshotError>,
         stamps: Stamps,
         out: &mut Output<I>,
     ) {
         let Some(glimpse) = &mut self.glimpse else { return };
         self.follow.news.put(DatagramNews::NoImage { reason });
-        let cause = reason.filter(|reason| *reason != CloseReason::LoggedOut).unwrap_or(CloseReason::LineBroken);
+        // A refusal is not tried again at speed; everything else is a line that broke.
+        let cause = match reason {
+            Some(SnapshotError::Closed(cause @ CloseReason::Rejected { .. })) => cause,
+            _ => CloseReason::LineBroken,
+        };
         let again = glimpse.backoff.on_closed(cause, now);
         self.image = again.map_or(Image::Idle, Image::Wanted);
         if let Some(left) = self.joining {

@@ -17,9 +17,9 @@ mod burst;
 mod datagrams;
 mod glimpse;
 mod inbox;
+mod outbox;
 mod output;
 mod recovery;
-mod soup_line;
 mod soupbin;
 
 /// Looks at packets as they come in, whatever becomes of them: `ticklane tap`.
@@ -42,7 +42,7 @@ impl Tap for () {
 pub use datagrams::{DatagramNews, Datagrams, DatagramsConfig, Framing, Request};
 pub use glimpse::GlimpseConfig;
 pub use inbox::Inbox;
+pub use outbox::OUTBOX_BYTES;
 pub use output::{Midnight, Output, SessionEvent, SessionStart};
 pub use recovery::{Predecessor, RingEnd, begin_sequence};
-pub use soup_line::OUTBOX_BYTES;
 pub use soupbin::{News, SoupBin, SoupBinConfig};

@@ -13,13 +13,13 @@ use shm_abi::counters::FeedCounter;
 use shm_abi::layout::FeedState;
 use wire::Nanos;
 use wire::soupbin::backoff::{Attempt, Backoff, BackoffConfig};
-use wire::soupbin::client::{ClientConfig, CloseReason, Gap, SessionChange, Step};
+use wire::soupbin::client::{Client, ClientConfig, CloseReason, Gap, SessionChange, Step};
 use wire::soupbin::field::SessionId;
 use wire::soupbin::frame::{LENGTH_BYTES, kind as packet, next_packet};
 
 use super::burst::Burst;
-use super::soup_line::SoupLine;
-use super::{Output, SessionEvent, SessionStart, Tap};
+use super::outbox::Outbox;
+use super::{Inbox, Output, SessionEvent, SessionStart, Tap};
 use crate::{InstrumentIds, MessageAt};
 
 /// What a SoupBinTCP feed is made from.
@@ -54,7 +54,9 @@ pub enum News {
 /// One feed, whatever happens to its connections.
 #[derive(Debug)]
 pub struct SoupBin {
-    line: SoupLine,
+    client: Client,
+    inbox: Inbox,
+    outbox: Outbox,
     backoff: Backoff,
     /// What the next connection logs in with.
     login: ClientConfig,
@@ -77,8 +79,13 @@ impl SoupBin {
     /// # Panics
     /// When the buffer cannot hold a packet: the config was checked.
     pub fn new(config: SoupBinConfig, seed: u64) -> SoupBin {
+        // Until the first connection there is a client that has already closed: every input gives that answer.
+        let mut client = Client::new(config.login, Nanos(0));
+        client.handle_disconnect();
         SoupBin {
-            line: SoupLine::new(config.login, config.receive_buffer_bytes),
+            client,
+            inbox: Inbox::new(config.receive_buffer_bytes),
+            outbox: Outbox::default(),
             backoff: Backoff::new(config.backoff, seed),
             login: config.login,
             session: None,
@@ -94,7 +101,7 @@ impl SoupBin {
     /// Uses another policy from the next connection on. The session goes on where it was.
     pub fn reconfigure(&mut self, config: SoupBinConfig) {
         self.login = match self.session {
-            Some(session) => config.login.resume(session, self.line.client.next_sequence()),
+            Some(session) => config.login.resume(session, self.client.next_sequence()),
             None => config.login,
         };
         self.backoff.reconfigure(config.backoff);
@@ -115,13 +122,15 @@ impl SoupBin {
 
     /// It was made: the login waits in [`SoupBin::outgoing`] after the next [`SoupBin::tick`].
     pub fn connected<I: InstrumentIds>(&mut self, attempt: Attempt, now: Nanos, out: &mut Output<I>) {
-        self.line.connected(self.login.ask_current(attempt.blank_session), now);
+        self.client = Client::new(self.login.ask_current(attempt.blank_session), now);
+        self.inbox.clear();
+        self.outbox.clear();
         out.set_state(FeedState::LoginSent);
     }
 
     /// Where the next bytes go; never empty.
     pub fn space(&mut self) -> &mut [u8] {
-        self.line.inbox.space()
+        self.inbox.space()
     }
 
     /// `count` bytes have just come in one read into [`SoupBin::space`], stamped `stamp_ns` by the kernel if it did: takes
@@ -138,21 +147,21 @@ impl SoupBin {
         tap: &mut impl Tap,
         out: &mut Output<I>,
     ) -> Result<(), CloseReason> {
-        self.line.inbox.filled(count);
-        self.line.client.handle_bytes_received(now);
+        self.inbox.filled(count);
+        self.client.handle_bytes_received(now);
         // A kernel that stamps saves a reading of the clock.
         let mut burst = Burst::new(stamp_ns, if stamp_ns.is_some() { 0 } else { realtime() });
         out.count(FeedCounter::Bytes, count as u64);
         out.feed.counters.set_feed(FeedCounter::LastByteNs, burst.ts_recv());
         let outcome = self.packets(now, realtime, tap, out, &mut burst);
-        burst.flush(self.line.inbox.bytes(), realtime, out);
-        self.line.inbox.consume();
+        burst.flush(self.inbox.bytes(), realtime, out);
+        self.inbox.consume();
         let packets = burst.finish(out);
         out.count(FeedCounter::SequencedPackets, packets);
-        out.end_burst(self.line.client.next_sequence());
+        out.end_burst(self.client.next_sequence());
         if let Some(session) = self.session {
             // What the next connection asks for: only what has been published counts as received.
-            self.login = self.login.resume(session, self.line.client.next_sequence());
+            self.login = self.login.resume(session, self.client.next_sequence());
         }
         outcome
     }
@@ -166,26 +175,26 @@ impl SoupBin {
         burst: &mut Burst,
     ) -> Result<(), CloseReason> {
         loop {
-            let start = self.line.inbox.start();
-            let next = match next_packet(self.line.inbox.waiting()) {
+            let start = self.inbox.start();
+            let next = match next_packet(self.inbox.waiting()) {
                 Ok(Some(next)) => next,
                 Ok(None) => return Ok(()),
-                Err(error) => match self.line.client.handle_frame_error(error) {
+                Err(error) => match self.client.handle_frame_error(error) {
                     Step::Close(reason) => return Err(reason),
                     _ => return Err(CloseReason::LineBroken),
                 },
             };
             let (kind, consumed) = (next.kind, next.consumed);
             if tap.is_wanted() {
-                let sequence = if kind == packet::SEQUENCED { self.line.client.wire_sequence() } else { 0 };
-                tap.packet(burst.ts_recv(), sequence, &self.line.inbox.waiting()[LENGTH_BYTES..consumed]);
+                let sequence = if kind == packet::SEQUENCED { self.client.wire_sequence() } else { 0 };
+                tap.packet(burst.ts_recv(), sequence, &self.inbox.waiting()[LENGTH_BYTES..consumed]);
             }
-            match self.line.client.handle_packet(now, kind, next.payload) {
+            match self.client.handle_packet(now, kind, next.payload) {
                 Step::Deliver { sequence, payload } => {
                     let place = (start + consumed - payload.len()) as u32;
                     burst.push(MessageAt { sequence, at: place, len: payload.len() as u32 });
                     if burst.is_full() {
-                        burst.flush(self.line.inbox.bytes(), realtime, out);
+                        burst.flush(self.inbox.bytes(), realtime, out);
                     }
                 }
                 Step::Duplicate { .. } => burst.duplicates += 1,
@@ -197,7 +206,7 @@ impl SoupBin {
                 Step::Unsequenced { .. } => out.count(FeedCounter::UnsequencedPackets, 1),
                 Step::Debug { .. } => out.count(FeedCounter::DebugPackets, 1),
                 Step::LoggedIn { session, sequence, change, gap, .. } => {
-                    burst.flush(self.line.inbox.bytes(), realtime, out);
+                    burst.flush(self.inbox.bytes(), realtime, out);
                     self.backoff.on_live(now);
                     let start = match (self.session, change) {
                         (None, _) => SessionStart::First,
@@ -215,13 +224,13 @@ impl SoupBin {
                 Step::EndOfSession => {}
                 Step::Close(reason) => return Err(reason),
             }
-            self.line.inbox.take(consumed);
+            self.inbox.take(consumed);
         }
     }
 
     /// The connection has ended or failed under us. What that means depends on what went before.
     pub fn disconnected(&mut self) -> CloseReason {
-        self.line.client.handle_disconnect()
+        self.client.handle_disconnect()
     }
 
     /// Runs the timers that are due and gathers what is to be sent. Call after every read and whenever
@@ -230,17 +239,23 @@ impl SoupBin {
     /// # Errors
     /// Why the connection must be closed.
     pub fn tick(&mut self, now: Nanos) -> Result<(), CloseReason> {
-        self.line.tick(now)
+        if self.client.poll_timeout().is_some_and(|due| due <= now)
+            && let Step::Close(reason) = self.client.handle_timeout(now)
+        {
+            return Err(reason);
+        }
+        let gathered = self.outbox.gather(|| self.client.poll_transmit());
+        gathered.map_err(|()| self.client.handle_disconnect())
     }
 
     /// When [`SoupBin::tick`] must next be called if nothing arrives; `None` when the connection is over.
     pub fn poll_timeout(&self) -> Option<Nanos> {
-        self.line.client.poll_timeout()
+        self.client.poll_timeout()
     }
 
     /// Bytes to send.
     pub fn outgoing(&self) -> &[u8] {
-        self.line.outgoing()
+        self.outbox.bytes()
     }
 
     /// The socket took the first `count` bytes of [`SoupBin::outgoing`].
@@ -248,12 +263,15 @@ impl SoupBin {
     /// # Panics
     /// When there are not so many.
     pub fn sent(&mut self, now: Nanos, count: usize) {
-        self.line.sent(now, count);
+        self.outbox.sent(count);
+        if count > 0 {
+            self.client.handle_sent(now);
+        }
     }
 
     /// Asks the server to close: the connection then ends as logged out.
     pub fn request_logout(&mut self, now: Nanos) {
-        self.line.client.request_logout(now);
+        self.client.request_logout(now);
     }
 
     /// What has happened since the last call, for the log.

@@ -18,6 +18,12 @@ pub(crate) enum Protocol {
     /// An ITCH dialect over MoldUDP64 1.00.
     #[serde(rename = "moldudp64-itch")]
     MoldUdp64Itch,
+    /// IEX TOPS 1.6 over IEX-TP 1.0.
+    #[serde(rename = "iex-tops")]
+    IexTops,
+    /// IEX DEEP 1.0 over IEX-TP 1.0.
+    #[serde(rename = "iex-deep")]
+    IexDeep,
 }
 
 impl Protocol {
@@ -27,12 +33,23 @@ impl Protocol {
             Protocol::SoupBinTcpItch50 => "soupbintcp-itch50",
             Protocol::SoupBinTcpItch => "soupbintcp-itch",
             Protocol::MoldUdp64Itch => "moldudp64-itch",
+            Protocol::IexTops => "iex-tops",
+            Protocol::IexDeep => "iex-deep",
         }
     }
 
     /// Whether messages come in datagrams.
     pub(crate) const fn is_datagrams(self) -> bool {
-        matches!(self, Protocol::MoldUdp64Itch)
+        matches!(self, Protocol::MoldUdp64Itch | Protocol::IexTops | Protocol::IexDeep)
+    }
+
+    /// The message protocol of an IEX feed.
+    pub(crate) const fn iex(self) -> Option<wire::iextp::Protocol> {
+        match self {
+            Protocol::IexTops => Some(wire::iextp::Protocol::Tops),
+            Protocol::IexDeep => Some(wire::iextp::Protocol::Deep),
+            _ => None,
+        }
     }
 }
 
@@ -185,6 +202,12 @@ pub(crate) struct GlimpseTable {
     /// Connections that may fail before a late joiner goes on without an image.
     #[serde(default = "tries")]
     pub(crate) join_tries: u32,
+    /// Messages that an image may have.
+    #[serde(default = "image_messages")]
+    pub(crate) max_messages: u64,
+    /// From its connection to its last message.
+    #[serde(default = "ms::<60_000>")]
+    pub(crate) time_limit_ms: u64,
 }
 
 /// Where a datagram feed begins in the first session that it hears.
@@ -251,6 +274,9 @@ const fn ms<const N: u64>() -> u64 {
 }
 const fn tries() -> u32 {
     5
+}
+const fn image_messages() -> u64 {
+    50_000_000
 }
 const fn default_buffer() -> usize {
     256 << 10

@@ -238,6 +238,10 @@ impl Config {
             lanes.push(plan_lane(lane, feed)?);
         }
         check_together(&lanes)?;
+        let venues: Vec<String> = lanes.iter().map(|lane| lane.feed.venue.clone()).collect();
+        for lane in &mut lanes {
+            lane.feed.only_of_venue = venues.iter().filter(|venue| **venue == lane.feed.venue).count() == 1;
+        }
         Ok(EnginePlan { engine: self.engine, control: self.control, allow, lanes })
     }
 }

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use market::ingest::{DatagramsConfig, Framing, GlimpseConfig, SoupBinConfig};
 use wire::dialect::Dialect;
+use wire::glimpse::client::SnapshotLimits;
 use wire::multicast::{ArbiterConfig, NewSession, SessionKey, Start};
 use wire::soupbin::backoff::BackoffConfig;
 use wire::soupbin::client::{ClientConfig, ClientTimers};
@@ -22,6 +23,8 @@ pub(crate) struct FeedPlan {
     pub(crate) dialect: &'static Dialect,
     pub(crate) client_type: ClientType,
     pub(crate) venue: String,
+    /// No other feed of this engine brings anything of the venue: this one's lane has all of its instruments.
+    pub(crate) only_of_venue: bool,
     pub(crate) calendar: Calendar,
     /// What the feed listens to or dials, in order of preference.
     pub(crate) addresses: Vec<String>,
@@ -76,6 +79,9 @@ impl Calendar {
     }
 }
 
+/// Packets in a row behind their own line after which an IEX stream is taken to have started anew: two may be an echo.
+const RESTART_AFTER_BACKWARD: u8 = 3;
+
 const fn ns(ms: u64) -> u64 {
     ms.saturating_mul(1_000_000)
 }
@@ -101,6 +107,7 @@ pub(super) fn plan_feed(feed: &FeedConfig, allow: &AllowList) -> Result<FeedPlan
         dialect,
         client_type: feed.client_type,
         venue: feed.venue.clone(),
+        only_of_venue: true,
         calendar,
         addresses,
         transport,
@@ -110,6 +117,9 @@ pub(super) fn plan_feed(feed: &FeedConfig, allow: &AllowList) -> Result<FeedPlan
 
 fn dialect(feed: &FeedConfig) -> Result<&'static Dialect, ConfigError> {
     let field = format!("feed {}: dialect", feed.name);
+    if feed.protocol.iex().is_some() && feed.dialect.is_some() {
+        return refuse(field, format!("{:?}", feed.dialect), "no dialect: IEX has one of its own");
+    }
     let name = feed.dialect.as_deref().unwrap_or(wire::dialect::NASDAQ_50.name());
     let Some(dialect) = Dialect::by_name(name) else {
         let known: Vec<_> = wire::dialect::ALL.iter().map(|dialect| dialect.name()).collect();
@@ -233,6 +243,9 @@ fn plan_datagrams(feed: &FeedConfig, dialect: &Dialect, allow: &AllowList) -> Re
     check_addresses(&field("rerequest"), &feed.rerequest)?;
     let glimpse = match &feed.glimpse {
         None => None,
+        Some(_) if feed.protocol.iex().is_some() => {
+            return refuse(field("glimpse"), "(given)", "no images: IEX has none");
+        }
         Some(table) => {
             if table.addresses.is_empty() {
                 return refuse(field("glimpse.addresses"), "[]", "at least one \"host:port\"");
@@ -245,15 +258,17 @@ fn plan_datagrams(feed: &FeedConfig, dialect: &Dialect, allow: &AllowList) -> Re
                 backoff: backoff(feed, table.addresses.len()),
                 receive_buffer_bytes: receive_buffer(feed)?,
                 join_tries: table.join_tries,
+                limits: SnapshotLimits { max_messages: table.max_messages, time_limit_ns: ns(table.time_limit_ms) },
             })
         }
     };
+    let framing = feed.protocol.iex().map_or(Framing::Mold, Framing::IexTp);
     let arbiter = arbiter(feed, &feed.arbiter, glimpse.is_some());
     if let Err(error) = arbiter.validate() {
         return refuse(field("arbiter"), error, "limits in their ranges");
     }
     Ok(DatagramPlan {
-        config: DatagramsConfig { framing: Framing::Mold, arbiter, glimpse },
+        config: DatagramsConfig { framing, arbiter, glimpse },
         lines,
         servers: feed.rerequest.clone(),
         image_servers: feed.glimpse.as_ref().map_or_else(Vec::new, |table| table.addresses.clone()),
@@ -293,11 +308,11 @@ fn arbiter(feed: &FeedConfig, table: &ArbiterTable, images: bool) -> ArbiterConf
         request_tries: table.request_tries.unwrap_or(safe.request_tries),
         request_messages: table.request_messages.unwrap_or(safe.request_messages),
         requests_in_flight: table.requests_in_flight.unwrap_or(safe.requests_in_flight),
-        answers_in_parts: safe.answers_in_parts,
+        answers_in_parts: feed.protocol.iex().is_some(),
         gap_limit_ns: ms(table.gap_limit_ms, safe.gap_limit_ns),
         end_gap_limit_ns: ms(table.end_gap_limit_ms, safe.end_gap_limit_ns),
         restart_settle_ns: safe.restart_settle_ns,
-        restart_after_backward: safe.restart_after_backward,
+        restart_after_backward: if feed.protocol.iex().is_some() { RESTART_AFTER_BACKWARD } else { 0 },
         line_dead_after_ns: ms(table.line_dead_after_ms, safe.line_dead_after_ns),
         line_degraded_after_ns: ms(table.line_degraded_after_ms, safe.line_degraded_after_ns),
     }

@@ -14,7 +14,7 @@ use wire::pcap::{Packet, Packets, Piece, StreamId, StreamLimits, Streams, Transp
 use wire::soupbin::backoff::Attempt;
 use wire::soupbin::client::CloseReason;
 
-use super::{FeedTask, LineTap, STOP_LATENCY_NS, now};
+use super::{FeedTask, LineTap, STOP_LATENCY_NS, datagram_kind, now};
 use crate::config::{DatagramPlan, Pace, SoupPlan, Transport};
 use crate::control::TapKind;
 use crate::rt;
@@ -131,7 +131,8 @@ impl Player {
                     feed.cut_datagram(Source::Line(line), packet.payload.len() + packet.missing_bytes, out);
                 } else {
                     let place = 0..packet.payload.len();
-                    let mut tap = LineTap { port: &mut task.port, kind: TapKind::Mold, line: line.index() as u8 };
+                    let kind = datagram_kind(&task.plan);
+                    let mut tap = LineTap { port: &mut task.port, kind, line: line.index() as u8 };
                     let source = Source::Line(line);
                     feed.datagram(at, source, packet.payload, place, Some(packet.ts_ns), realtime_ns, &mut tap, out);
                 }

@@ -11,9 +11,9 @@ use wire::multicast::{LineId, Source};
 use super::dial::Dialler;
 use super::image::ImageLink;
 use super::sockets::{open_line, open_server};
-use super::{Asked, FeedTask, LineTap, STOP_LATENCY_NS, Throttle, now};
+use super::{Asked, FeedTask, LineTap, STOP_LATENCY_NS, Throttle, datagram_kind, now};
 use crate::config::{DatagramPlan, Transport};
-use crate::control::{LineScore, TapKind};
+use crate::control::LineScore;
 use crate::rt::{self, DatagramSocket};
 use crate::sys::{self, DatagramBuffer};
 
@@ -176,7 +176,8 @@ impl DatagramFeed<'_> {
             Source::Line(line) => line.index() as u8,
             Source::Recovery => 2,
         };
-        let mut tap = LineTap { port: &mut self.task.port, kind: TapKind::Mold, line };
+        let kind = datagram_kind(&self.task.plan);
+        let mut tap = LineTap { port: &mut self.task.port, kind, line };
         for index in 0..count {
             let datagram = self.buffer.datagram(index);
             if let (Source::Line(line), Some(dropped)) = (source, datagram.dropped) {

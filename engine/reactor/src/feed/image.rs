@@ -6,6 +6,7 @@ use std::rc::Rc;
 use market::ingest::Datagrams;
 use shm_abi::sys::realtime_ns;
 use wire::Nanos;
+use wire::glimpse::client::SnapshotError;
 use wire::soupbin::backoff::Attempt;
 use wire::soupbin::client::CloseReason;
 
@@ -17,6 +18,9 @@ use crate::sys::{self, Received};
 
 /// Reads of one turn: an image must not keep the lines waiting.
 const READS_PER_TURN: usize = 4;
+
+/// The connection failed, or could not be made.
+const BROKEN: SnapshotError = SnapshotError::Closed(CloseReason::LineBroken);
 
 /// What a dialling task leaves: nothing yet, or how it went.
 type Dialled = Rc<RefCell<Option<Option<Connection>>>>;
@@ -67,7 +71,7 @@ impl ImageLink {
                         *self = ImageLink::Open(connection);
                         return;
                     }
-                    None => Err(CloseReason::LineBroken),
+                    None => Err(BROKEN),
                 }
             }
             ImageLink::Open(connection) => match receive(connection, at, feed, lane) {
@@ -86,7 +90,7 @@ impl ImageLink {
 }
 
 /// Reads, runs timers, sends. `true`: the image is over.
-fn receive(connection: &Connection, at: Nanos, feed: &mut Datagrams, lane: &mut Lane) -> Result<bool, CloseReason> {
+fn receive(connection: &Connection, at: Nanos, feed: &mut Datagrams, lane: &mut Lane) -> Result<bool, SnapshotError> {
     for _ in 0..READS_PER_TURN {
         match sys::receive(connection.descriptor(), feed.image_space()) {
             Ok(Received::Bytes { count, .. }) => {
@@ -98,12 +102,12 @@ fn receive(connection: &Connection, at: Nanos, feed: &mut Datagrams, lane: &mut 
                 }
             }
             Ok(Received::WouldBlock) => break,
-            Ok(Received::End) | Err(_) => return Err(CloseReason::LineBroken),
+            Ok(Received::End) | Err(_) => return Err(BROKEN),
         }
     }
     feed.image_tick(at)?;
     if !feed.image_outgoing().is_empty() {
-        let count = sys::send(connection.descriptor(), feed.image_outgoing()).map_err(|_| CloseReason::LineBroken)?;
+        let count = sys::send(connection.descriptor(), feed.image_outgoing()).map_err(|_| BROKEN)?;
         feed.image_sent(at, count);
     }
     Ok(false)

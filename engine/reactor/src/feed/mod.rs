@@ -114,6 +114,11 @@ enum Asked {
     Settings,
 }
 
+/// How the tap's reader is to take the datagrams of a feed apart.
+fn datagram_kind(plan: &FeedPlan) -> TapKind {
+    if plan.protocol.iex().is_some() { TapKind::IexTp } else { TapKind::Mold }
+}
+
 /// The command server's tap on one line of a feed.
 struct LineTap<'p> {
     port: &'p mut FeedPort,
