@@ -132,12 +132,16 @@ impl Backoff {
     }
 
     fn after_reject(&mut self, code: u8) -> u64 {
-        self.mode = Mode::Cold { tries: 0 };
         // The blank try happens once; refused again, the server simply has no session for us now.
         if code == REJECT_NO_SESSION && !self.blank_session {
             self.blank_session = true;
+            // It counts: a venue that changes its session at every login must not be met at speed.
+            if let Mode::Broken { tries } = &mut self.mode {
+                *tries = tries.saturating_add(1);
+            }
             return self.config.broken_first_ns;
         }
+        self.mode = Mode::Cold { tries: 0 };
         self.config.reject_ns
     }
 

@@ -113,6 +113,21 @@ fn blank_logins_last_until_one_succeeds() {
 }
 
 #[test]
+fn a_venue_that_changes_its_session_at_every_login_is_not_met_at_speed() {
+    let mut backoff = policy(2);
+    let (mut now, mut logins) = (Nanos(0), 0);
+    let next = |backoff: &mut Backoff, now: &mut Nanos, reason| *now = backoff.on_closed(reason, *now).unwrap().at;
+    while now < Nanos(10 * S) {
+        // The remembered session is refused, a blank login brings another one, and that breaks at once.
+        next(&mut backoff, &mut now, CloseReason::Rejected { code: b'S' });
+        backoff.on_live(now);
+        next(&mut backoff, &mut now, CloseReason::LineBroken);
+        logins += 2;
+    }
+    assert!(logins <= 12, "{logins} logins within ten seconds");
+}
+
+#[test]
 fn an_ended_session_waits_for_the_next_one() {
     let mut backoff = policy(2);
     backoff.on_live(Nanos(0));
