@@ -32,6 +32,17 @@ pub struct Resume {
     pub market_after: u64,
 }
 
+impl Resume {
+    /// First number from `first` on of which the orders ring, and the market ring, may lack something. Events are
+    /// finished in the orders ring first, so of the last one there the market ring may have nothing, but of none before.
+    pub(crate) fn missing_from(&self, first: u64) -> [u64; 2] {
+        let Resume { orders_after, market_after } = *self;
+        let both = orders_after.max(market_after).saturating_add(1);
+        let market = if orders_after > market_after { orders_after } else { both };
+        [first.max(both), first.max(market)]
+    }
+}
+
 /// Which depth class each instrument gets: one of [`DEPTH_CLASSES`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DepthPlan {

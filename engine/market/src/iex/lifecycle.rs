@@ -45,6 +45,8 @@ impl<I: InstrumentIds> Iex<I> {
         self.sequence = self.sequence.max(last);
         let event = Event::bare(last, stamps.ts_recv, stamps.ts_publish, stamps.flags);
         let mut io = self.begin(&event, lane);
+        // What the epoch before has told is not missing to anybody.
+        let [_, first] = self.resume.missing_from(first);
         io.out.market.put(event.record(kind::GAP, NO_SIDE, 0, [first, last, reason]));
         let (quality, rebuilding) = (self.quality, io.out.is_rebuilding());
         self.tell_all(&event, &mut io, |facts, row| {

@@ -86,6 +86,7 @@ impl<I: InstrumentIds> Output<I> {
         gap: Option<(u64, u64)>,
         stamps: Stamps,
     ) -> Option<u64> {
+        let start = self.as_readers_see(session, start);
         let mut published = None;
         match start {
             SessionStart::First => published = self.first_session(session),
@@ -106,6 +107,20 @@ impl<I: InstrumentIds> Output<I> {
         self.session_event(SessionEvent::Up, stamps.ts_recv);
         self.writer.set_state(if self.normaliser.is_rebuilding() { State::Recovering } else { State::Live });
         published
+    }
+
+    /// A successor that meets another session than its predecessor followed: readers, who follow both, see a session that
+    /// changes like any other.
+    fn as_readers_see(&mut self, session: &[u8; 16], start: SessionStart) -> SessionStart {
+        let followed = self.predecessor.and_then(|found| found.session).filter(|followed| followed != session);
+        match (start, followed) {
+            (SessionStart::First, Some(followed)) => {
+                self.predecessor = None;
+                self.normaliser.set_session(&followed);
+                SessionStart::New
+            }
+            _ => start,
+        }
     }
 
     fn first_session(&mut self, session: &[u8; 16]) -> Option<u64> {
@@ -171,7 +186,9 @@ impl<I: InstrumentIds> Output<I> {
         // Rows first: each names the record below before the ring shows it.
         let market_n = self.writer.market.next_number();
         self.normaliser.set_quality(quality, Some(market_n), &mut self.writer);
-        let head = lane_head(kind::STATUS, status as u8, now_ns, self.market_sequence as u32);
+        // What this burst has published so far counts: a successor may find this record as the last.
+        let sequence = self.market_sequence.max(self.normaliser.sequence());
+        let head = lane_head(kind::STATUS, status as u8, now_ns, sequence as u32);
         let [w0, w1, w2, w3] = head.words();
         let [a, b, c] = status_body(StatusCause::Session, letter, *b"        ");
         self.writer.market.push(&[w0, w1, w2, w3, a, b, c]);

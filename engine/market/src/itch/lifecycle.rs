@@ -66,14 +66,19 @@ impl<I: InstrumentIds> Itch<I> {
     }
 
     /// Declares the venue's messages `first` to `last` missing. Every book announced so far is suspect until the venue
-    /// clears it, the next session, or a snapshot. `reason`: see [`shm_abi::record::gap_reason`].
+    /// clears it, the next session, or a snapshot. What the epoch before has published of them is left out of what readers
+    /// are told. `reason`: see [`shm_abi::record::gap_reason`].
     pub fn gap(&mut self, first: u64, last: u64, reason: u64, stamps: Stamps, lane: &mut LaneWriter) {
         let feed = &mut self.feed;
         feed.sequence = feed.sequence.max(last);
         feed.clock.lose();
         let event = Event::bare(last, stamps.ts_recv, stamps.ts_publish, stamps.flags);
-        let mut io = feed.begin(&event, lane);
-        io.out.both(event.record(kind::GAP, NO_SIDE, 0, [first, last, reason]));
+        // What the epoch before has told is not missing to anybody.
+        let [orders_first, market_first] = feed.resume.missing_from(first);
+        let (orders, market) = (orders_first > last, market_first > last);
+        let mut io = Io::open(Known { orders, market, everywhere: orders && market }, feed.mark(&event), lane);
+        io.out.orders.put(event.record(kind::GAP, NO_SIDE, 0, [orders_first, last, reason]));
+        io.out.market.put(event.record(kind::GAP, NO_SIDE, 0, [market_first, last, reason]));
         let (quality, rebuilding) = (feed.quality, io.out.is_rebuilding());
         feed.tell_all(&event, &mut io, |facts, row| {
             facts.bits |= flag::SUSPECT;
@@ -81,7 +86,7 @@ impl<I: InstrumentIds> Itch<I> {
         });
         if !rebuilding {
             lane.counters.add(LaneCounter::Gaps, 1);
-            lane.counters.add(LaneCounter::GapMessages, last.saturating_sub(first).saturating_add(1));
+            lane.counters.add(LaneCounter::GapMessages, last.saturating_sub(market_first).saturating_add(1));
         }
     }
 
