@@ -15,6 +15,7 @@ mod reader;
 mod schedule;
 mod story;
 mod tcp;
+mod udp;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
@@ -36,7 +37,10 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn run(seed: u64, verbose: bool) -> u64 {
-    tcp::run(seed, verbose)
+    match seed % 2 {
+        0 => tcp::run(seed, verbose),
+        _ => udp::run(seed, verbose),
+    }
 }
 
 /// Runs a seed. The error is what went wrong.

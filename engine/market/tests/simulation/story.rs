@@ -65,6 +65,11 @@ impl Stories {
         (self.segment, self.named) = (Some(segment), named);
     }
 
+    /// Gaps in all lives.
+    pub(crate) fn gaps(&self) -> usize {
+        self.followed.iter().map(|followed| followed.gaps.len()).sum()
+    }
+
     /// Sessions whose records make no books: lives of the engine differ in what they had of them.
     pub(crate) fn without_books(&self) -> HashSet<usize> {
         let differ = |followed: &Followed| followed.lives > 1 && !followed.gaps.is_empty();
