@@ -16,6 +16,9 @@
 //! | `I` `J` `R` | | imbalance, price band, instrument |
 //! | `K` `L` `N` `O` `V` | | venue message, verbatim |
 //!
+//! The X-stream family (DSE, Japannext) adds, in the market ring: official prices (`A` and `Q` that are no order and no
+//! trade), indicative `I`, index value `Z`, news `N`, quotes `O` of feeds without orders; `L` `M` `P` go on verbatim.
+//!
 //! Levels are those inside the instrument's window, with the one that leaves it because another came, and the one that
 //! comes because another left. An order far from the touch so changes nothing in the market ring, nor the row.
 //!
@@ -27,6 +30,11 @@
 //!   the prints of a whole day would have to be kept for it.
 //! * At `S`/`C`, end of messages, the books stay until the next session or day begins: the venue deletes day orders by
 //!   `D` itself, and readers may want the closing state.
+//! * X-stream: both sides of one match may be reported; the first counts, the other is a trade flagged as not printed.
+//!   Match number 0 names no match. A broken trade is taken out of the day again.
+//! * X-stream: `E`, `D` and `U` name no instrument, so those of an unknown order make no book suspect: nobody knows which.
+//! * X-stream: an order without a price (market order) is published without one and stands on no level; executed at its
+//!   own price, its quantity counts and nothing else.
 //! * A non-printable execution is a trade flagged so; it moves neither last price nor volume: the cross prints it.
 
 mod bare;
@@ -252,7 +260,10 @@ impl<I: InstrumentIds> Itch<I> {
             }
         }
         for ((op, at), message) in ops.iter().zip(ats.iter()).zip(batch) {
-            feed.message(op, *at, *message, buf, stamps, lane);
+            // Whoever was not known yet may have been announced by a message of this very batch.
+            let announced = feed.direct || feed.facts[*at as usize].bits & KNOWN != 0;
+            let at = if announced { *at } else { feed.places.find(op.locate) };
+            feed.message(op, at, *message, buf, stamps, lane);
         }
         feed.count(&mut lane.counters);
     }

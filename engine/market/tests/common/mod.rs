@@ -1,6 +1,7 @@
 //! A lane in this process, a reader that keeps what the rings tell, and the flows that both are fed with.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod dse_flow;
 pub(crate) mod flow;
 pub(crate) mod slow;
 
