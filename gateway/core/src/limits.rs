@@ -44,8 +44,11 @@ pub struct Limits {
     pub ping_interval_ms: u32,
     /// Pings unanswered after which a connection is given up.
     pub pings_missed: u32,
-    /// Time between two pings behind data, by whose pongs the age of a reader's data is known.
+    /// Time between two pings behind data, by whose pongs the age of a reader's data is known. It doubles with every
+    /// pong that comes promptly.
     pub pong_clock_interval_ms: u32,
+    /// Longest time that it becomes; below the interval: it stays what it is.
+    pub pong_clock_interval_max_ms: u32,
     /// A pong later than this, or than four times the fastest: only newest state until it comes. 0: off.
     pub pong_clock_limit_ms: u32,
 }
@@ -73,6 +76,7 @@ impl Default for Limits {
             ping_interval_ms: 20_000,
             pings_missed: 2,
             pong_clock_interval_ms: 200,
+            pong_clock_interval_max_ms: 1_000,
             pong_clock_limit_ms: 100,
         }
     }

@@ -110,6 +110,10 @@ impl Outbox {
             let count = count.min(pending.len.into());
             pending.first = ((usize::from(pending.first) + count) % PENDING_MAX) as u8;
             pending.len -= count as u8;
+            if pending.len == 0 {
+                // Whoever keeps up uses the same few bytes for every reference: they are likelier to be near.
+                pending.first = 0;
+            }
         }
     }
 

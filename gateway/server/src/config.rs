@@ -75,8 +75,10 @@ pub(crate) struct GatewayConfig {
     pub(crate) wait: Wait,
     /// How long an adaptive shard spins after the last record.
     pub(crate) spin_us: u32,
-    /// How long it then naps at a time.
+    /// How long it then naps at a time, at least.
     pub(crate) nap_us: u32,
+    /// Longest nap: naps grow with the silence, up to an eighth of it.
+    pub(crate) nap_max_us: u32,
     /// Silence after which it asks the engine to be woken, which costs the engine some microseconds each time.
     pub(crate) quiet_ms: u32,
     /// `text` or `json`, on standard error.
@@ -100,6 +102,7 @@ impl Default for GatewayConfig {
             wait: Wait::Auto,
             spin_us: 50,
             nap_us: 50,
+            nap_max_us: 250,
             quiet_ms: 10,
             log: LogFormat::Text,
             drain_ms: 5_000,
@@ -243,6 +246,7 @@ fn check_gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     let table = [
         ("gateway.spin_us", gateway.spin_us, 0, 1_000_000),
         ("gateway.nap_us", gateway.nap_us, 10, 20_000),
+        ("gateway.nap_max_us", gateway.nap_max_us, 10, 20_000),
         ("gateway.quiet_ms", gateway.quiet_ms, 1, 60_000),
         ("gateway.drain_ms", gateway.drain_ms, 0, 600_000),
         ("gateway.echo_message_bytes", gateway.echo_message_bytes, 125, 64 << 20),
@@ -309,6 +313,7 @@ mod tests {
             ("lane name", "[gateway]\nlanes = [\"Lane 0\"]", &["gateway.lanes", "Lane 0", "a-z"]),
             ("lane twice", "[gateway]\nlanes = [\"a\", \"a\"]", &["gateway.lanes", "once"]),
             ("nap", "[gateway]\nnap_us = 1", &["gateway.nap_us = 1", "10 to 20000"]),
+            ("longest nap", "[gateway]\nnap_max_us = 20001", &["gateway.nap_max_us = 20001", "10 to 20000"]),
             ("header", "[http]\nheader_bytes = 1", &["http.header_bytes = 1", "8192"]),
             ("a limit of the core", "[limits]\npending_frames = 65", &["limits.pending_frames = 65", "64"]),
         ];

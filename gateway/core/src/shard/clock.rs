@@ -8,6 +8,11 @@ const MS: u64 = 1_000_000;
 const FIRST_PONG_FACTOR: u64 = 10;
 /// A pong may take this many times the fastest.
 const SLOW_PONG_FACTOR: u64 = 4;
+/// Who answers within this share of what would be late reads well, and is asked half as often from then on: every pong
+/// costs about as much as an update.
+const PROMPT_SHARE: u64 = 2;
+/// Doublings that are counted: from a millisecond to more than an hour.
+const DOUBLINGS_MAX: u8 = 24;
 
 /// Pings of one connection. A ping's payload is its number, four bytes, big-endian.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub(super) struct Clock {
     /// The ping behind data that is waited for, and when it was sent.
     behind_data: Option<(u32, u64)>,
     fastest_ns: Option<u64>,
+    /// How many times the interval was doubled since a pong was less than prompt.
+    doublings: u8,
     /// The pong is late, or the one before it was: only newest state is sent, and only when a pong has come.
     late: bool,
 }
@@ -28,7 +35,7 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn new(now_ns: u64) -> Clock {
         let (number, unanswered, sent_ns) = (0, 0, now_ns);
-        Clock { number, unanswered, sent_ns, behind_data: None, fastest_ns: None, late: false }
+        Clock { number, unanswered, sent_ns, behind_data: None, fastest_ns: None, doublings: 0, late: false }
     }
 
     fn limit_ns(&self, limits: &Limits) -> u64 {
@@ -37,6 +44,13 @@ impl Clock {
             Some(fastest) => limit.max(fastest.saturating_mul(SLOW_PONG_FACTOR)),
             None => limit.saturating_mul(FIRST_PONG_FACTOR),
         }
+    }
+
+    /// Time between two pings behind data, for this reader and now.
+    fn interval_ns(&self, limits: &Limits) -> u64 {
+        let least = u64::from(limits.pong_clock_interval_ms);
+        let most = least.max(limits.pong_clock_interval_max_ms.into());
+        (least << self.doublings).min(most) * MS
     }
 
     /// Whether only newest state may be sent.
@@ -61,9 +75,8 @@ impl Clock {
 
     /// Whether a ping is due behind the data that is being sent; its payload.
     pub(super) fn due_behind_data(&self, now_ns: u64, limits: &Limits) -> Option<[u8; 4]> {
-        let interval = u64::from(limits.pong_clock_interval_ms) * MS;
         let first = self.number == 0;
-        let due = first || self.late || now_ns.saturating_sub(self.sent_ns) >= interval;
+        let due = first || self.late || now_ns.saturating_sub(self.sent_ns) >= self.interval_ns(limits);
         let wanted = limits.pong_clock_limit_ms > 0 && self.behind_data.is_none() && due;
         wanted.then(|| self.number.wrapping_add(1).to_be_bytes())
     }
@@ -104,8 +117,12 @@ impl Clock {
             return;
         }
         let took = now_ns.saturating_sub(sent_ns);
-        self.late = took > self.limit_ns(limits);
+        let limit_ns = self.limit_ns(limits);
+        self.late = took > limit_ns;
         self.behind_data = None;
+        // The first pong only says how long the path is.
+        let prompt = self.fastest_ns.is_some() && took <= limit_ns / PROMPT_SHARE;
+        self.doublings = if prompt { (self.doublings + 1).min(DOUBLINGS_MAX) } else { 0 };
         self.fastest_ns = Some(self.fastest_ns.map_or(took, |fastest| fastest.min(took)));
     }
 }
@@ -149,6 +166,48 @@ mod tests {
         clock.pong(&1u32.to_be_bytes(), 90 * MS, &limits);
         clock.sent_behind_data(1000 * MS);
         assert!(!clock.check(1360 * MS, &limits) && clock.check(1361 * MS, &limits), "four times the fastest");
+    }
+
+    #[test]
+    fn prompt_readers_are_asked_less_often_until_a_pong_takes_longer() {
+        let limits = Limits::default();
+        let mut clock = Clock::new(0);
+        let mut now = 0;
+        // How long the pong takes, and how long after its ping the next one is due.
+        let table = [
+            (30, 200, "the first says how long the path is"),
+            (50, 400, "prompt: twice as long"),
+            (30, 800, "and again"),
+            (30, 1000, "up to the limit"),
+            (30, 1000, "and no more"),
+            (61, 200, "not prompt any more"),
+            (60, 400, "half of four times the fastest"),
+            (121, 121, "late: at once"),
+            (30, 400, "prompt again"),
+        ];
+        for (took, next, why) in table {
+            let number = clock.number + 1;
+            assert_eq!(clock.due_behind_data(now, &limits), Some(number.to_be_bytes()), "{why}");
+            clock.sent_behind_data(now);
+            clock.check(now + took * MS, &limits);
+            clock.pong(&number.to_be_bytes(), now + took * MS, &limits);
+            assert!(clock.due_behind_data(now + next * MS - 1, &limits).is_none() || clock.is_late(), "{why}");
+            now += next * MS;
+        }
+        assert!(clock.due_behind_data(now, &limits).is_some());
+    }
+
+    #[test]
+    fn an_interval_above_its_longest_stays_what_it_is() {
+        let limits = Limits { pong_clock_interval_ms: 2_000, ..Limits::default() };
+        let mut clock = Clock::new(0);
+        for number in 1..5_u32 {
+            let now = u64::from(number) * 2_000 * MS;
+            assert!(number == 1 || clock.due_behind_data(now - 1, &limits).is_none());
+            assert!(clock.due_behind_data(now, &limits).is_some());
+            clock.sent_behind_data(now);
+            clock.pong(&number.to_be_bytes(), now + MS, &limits);
+        }
     }
 
     #[test]

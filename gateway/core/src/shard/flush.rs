@@ -8,6 +8,9 @@ use super::out::Out;
 use super::plan::SLICES_MAX;
 use super::types::{ConnectionId, Flush, Flushed, Now, Sink};
 
+/// Slices of most sends. More need an array whose making takes longer than everything else here.
+const SLICES_FEW: usize = 8;
+
 impl Shard {
     pub(super) fn send(&mut self, id: ConnectionId, now: Now, sink: &mut impl Sink) -> Flushed {
         let mut flushed = Flushed { flush: Flush::Finished, bytes: 0, frames: 0, newest_ns: 0 };
@@ -23,8 +26,15 @@ impl Shard {
             out.fall_behind(world, id.index);
         }
         plan.make(world, out, id, now);
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let (count, wanted) = plan.slices(out, id, &mut slices);
+        let (mut few, mut many);
+        let slices: &mut [IoSlice<'_>] = if plan.slices_most() <= SLICES_FEW {
+            few = [IoSlice::new(&[]); SLICES_FEW];
+            &mut few
+        } else {
+            many = [IoSlice::new(&[]); SLICES_MAX];
+            &mut many
+        };
+        let (count, wanted) = plan.slices(out, id, slices);
         let sent = if wanted > 0 { sink.send(&slices[..count]) } else { Ok(0) };
         out.stats.sends += u64::from(wanted > 0);
         let interrupted = matches!(&sent, Err(error) if error.kind() == ErrorKind::Interrupted);

@@ -14,7 +14,9 @@ use crate::outbox::PENDING_MAX;
 use crate::topic::Channel;
 
 /// Slices of one send: tail, answers, frames of the ring, and what was made for it. Far below the system's 1024.
-pub(super) const SLICES_MAX: usize = PENDING_MAX + 3;
+pub(super) const SLICES_MAX: usize = PENDING_MAX + SLICES_BESIDE;
+/// Slices besides those of the ring's frames.
+const SLICES_BESIDE: usize = 3;
 
 /// What a frame made for one send is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,13 +166,14 @@ impl Plan {
         Served::Made
     }
 
-    /// Everything as slices for the kernel: how many, and of how many bytes.
-    pub(super) fn slices<'s>(
-        &'s self,
-        out: &'s Out,
-        id: ConnectionId,
-        slices: &mut [IoSlice<'s>; SLICES_MAX],
-    ) -> (usize, usize) {
+    /// How many slices there may be.
+    pub(super) fn slices_most(&self) -> usize {
+        self.frames.len() + SLICES_BESIDE
+    }
+
+    /// Everything as slices for the kernel, of which there is room for [`Plan::slices_most`]: how many, and of how many
+    /// bytes.
+    pub(super) fn slices<'s>(&'s self, out: &'s Out, id: ConnectionId, slices: &mut [IoSlice<'s>]) -> (usize, usize) {
         let (mut count, mut wanted) = (0, 0);
         let mut push = |bytes: &'s [u8]| {
             if !bytes.is_empty() {

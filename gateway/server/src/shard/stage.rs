@@ -16,6 +16,10 @@ pub(crate) enum Stage {
     Sleep,
 }
 
+/// A nap is at most this share of the silence before it: what it adds to an event's latency is little beside the time
+/// that passed since the one before, and a shard that waits long does not wake for nothing all the time.
+const NAP_SHARE: u64 = 8;
+
 /// The times of an adaptive shard; `None`: it spins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stages(Option<Times>);
@@ -23,7 +27,8 @@ pub(crate) struct Stages(Option<Times>);
 #[derive(Debug, Clone, Copy)]
 struct Times {
     spin_ns: u64,
-    nap: Duration,
+    nap_ns: u64,
+    nap_max_ns: u64,
     quiet_ns: u64,
 }
 
@@ -32,7 +37,8 @@ impl Stages {
     pub(crate) fn new(config: &GatewayConfig, wait: Wait) -> Stages {
         Stages((wait != Wait::Spin).then(|| Times {
             spin_ns: u64::from(config.spin_us) * 1_000,
-            nap: Duration::from_micros(config.nap_us.into()),
+            nap_ns: u64::from(config.nap_us) * 1_000,
+            nap_max_ns: u64::from(config.nap_max_us) * 1_000,
             quiet_ns: u64::from(config.quiet_ms) * 1_000_000,
         }))
     }
@@ -42,9 +48,15 @@ impl Stages {
         match self.0 {
             None => Stage::Spin,
             Some(times) if silence_ns < times.spin_ns => Stage::Spin,
-            Some(times) if silence_ns < times.quiet_ns => Stage::Nap(times.nap),
+            Some(times) if silence_ns < times.quiet_ns => Stage::Nap(times.nap(silence_ns)),
             Some(_) => Stage::Sleep,
         }
+    }
+}
+
+impl Times {
+    fn nap(&self, silence_ns: u64) -> Duration {
+        Duration::from_nanos((silence_ns / NAP_SHARE).min(self.nap_max_ns).max(self.nap_ns))
     }
 }
 
@@ -63,13 +75,17 @@ mod tests {
 
     #[test]
     fn the_longer_the_silence_the_deeper_the_sleep() {
-        let config = GatewayConfig { spin_us: 50, nap_us: 70, quiet_ms: 10, ..GatewayConfig::default() };
-        let nap = Stage::Nap(Duration::from_micros(70));
+        let config =
+            GatewayConfig { spin_us: 50, nap_us: 70, nap_max_us: 200, quiet_ms: 10, ..GatewayConfig::default() };
+        let nap = |us| Stage::Nap(Duration::from_micros(us));
         let table = [
             (Wait::Adaptive, 0, Stage::Spin),
             (Wait::Adaptive, 49_999, Stage::Spin),
-            (Wait::Adaptive, 50_000, nap),
-            (Wait::Adaptive, 9_999_999, nap),
+            (Wait::Adaptive, 50_000, nap(70)),
+            (Wait::Adaptive, 560_000, nap(70)),
+            (Wait::Adaptive, 800_000, nap(100)),
+            (Wait::Adaptive, 1_600_000, nap(200)),
+            (Wait::Adaptive, 9_999_999, nap(200)),
             (Wait::Adaptive, 10_000_000, Stage::Sleep),
             (Wait::Spin, 0, Stage::Spin),
             (Wait::Spin, u64::MAX, Stage::Spin),
