@@ -58,8 +58,8 @@ pub(crate) struct Reader {
     orders: Follower,
     market: Follower,
     pub(crate) mirror: Mirror,
-    /// Sessions, by their place among those told, of which the lives of the engine had different messages: the books that
-    /// a reader builds from all of them mean nothing.
+    /// Sessions, by their place among those told, of which the lives of the engine had different messages: the books
+    /// that a reader builds from all of them mean nothing.
     pub(crate) without_books: HashSet<usize>,
 }
 
@@ -219,8 +219,8 @@ impl Reader {
         assert!(missing[0].is_subset(&missing[1]), "missing in the orders ring alone: {missing:?}");
         for sequence in &missing[1] {
             let told = &mut told[*sequence as usize];
-            // A killed writer may have finished its last event in the orders ring alone, so of that one the market ring may
-            // say that it is missing.
+            // A killed writer may have finished its last event in the orders ring alone, so of that one the market ring
+            // may say that it is missing.
             let half = !missing[0].contains(sequence) && *told == 1;
             assert!(half || *told == 0, "message {sequence} was told, and declared missing");
             *told |= 4;

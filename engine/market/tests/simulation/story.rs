@@ -76,7 +76,8 @@ impl Stories {
         self.followed.iter().enumerate().filter(|(_, followed)| differ(followed)).map(|(index, _)| index).collect()
     }
 
-    /// Nothing was lost in silence, nothing told twice, nothing declared missing that was not. Returns a hash of the story.
+    /// Nothing was lost in silence, nothing told twice, nothing declared missing that was not. Returns a hash of the
+    /// story.
     pub(crate) fn check(&self, reader: &Reader, sessions: &[Session]) -> u64 {
         assert_eq!(reader.sessions(), self.followed.len().max(1), "sessions told");
         let mut hash = 0xcbf2_9ce4_8422_2325u64;

@@ -41,6 +41,8 @@ pub(super) struct Engine {
     /// Lives so far.
     lives: u32,
     connection: Option<usize>,
+    /// Which address it goes to.
+    address: usize,
     /// When the session on this connection began.
     live_since: Option<u64>,
     timer: u64,
@@ -82,6 +84,7 @@ impl Engine {
             life: None,
             lives: 0,
             connection: None,
+            address: 0,
             live_since: None,
             timer: 0,
             logins: Vec::new(),
@@ -165,6 +168,7 @@ impl Engine {
     pub(super) fn connected(&mut self, now: u64, index: usize, attempt: Attempt) -> Step {
         let life = self.life.as_mut().expect("alive");
         self.soup.connected(attempt, Nanos(now), &mut life.out);
+        self.address = attempt.address_index;
         self.connection = Some(index);
         self.logins.push(now);
         let storm = self.logins.iter().rev().take_while(|at| now - **at < 10 * S).count();
@@ -278,6 +282,8 @@ impl Engine {
         let proved = lived.is_some_and(|lived| lived >= self.config.backoff.stable_after_ns);
         if proved && reason == CloseReason::LineBroken {
             assert_eq!(dial.at, Nanos(now), "the next address at once");
+            let others = self.config.backoff.address_count > 1;
+            assert_eq!(dial.address_index != self.address, others, "the other address, where there is one");
         }
         Step { end, dial: Some(dial), ..Step::default() }
     }

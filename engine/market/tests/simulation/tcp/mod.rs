@@ -85,9 +85,9 @@ impl Run {
         }
     }
 
-    /// How long the feed may take to be live and current after the last fault: whatever it waits for at that moment, the
-    /// longest delay that may follow, a login that names a session of before and another that names none, and the way of
-    /// the data.
+    /// How long the feed may take to be live and current after the last fault: whatever it waits for at that moment,
+    /// the longest delay that may follow, a login that names a session of before and another that names none, and the
+    /// way of the data.
     fn bound(&self) -> u64 {
         let script = &self.script;
         let patience = script.silence_limit.max(script.login_timeout).max(script.connect_timeout);

@@ -46,8 +46,9 @@ struct Run {
     calm: bool,
 }
 
-/// From the last fault until the feed is live and current: a new session is taken when all lines have been without the old
-/// one for 3 s, what is missing is filled or declared within 2 s of being known, and that is known with the next heartbeat.
+/// From the last fault until the feed is live and current: a new session is taken when all lines have been without the
+/// old one for 3 s, what is missing is filled or declared within 2 s of being known, and it is known with the next
+/// heartbeat.
 const BOUND: u64 = 3 * S + 2 * S + 2 * BEAT + S / 2;
 
 /// One run. Panics when something is not as it must be. Returns a hash of everything that happened.

@@ -208,7 +208,8 @@ impl Venue {
     }
 }
 
-/// Messages `first` up to but not including `end`, cut into packets of at most `limit` bytes; with the first number of each.
+/// Messages `first` up to but not including `end`, cut into packets of at most `limit` bytes; with the first number of
+/// each.
 fn cut(session: &Session, first: u64, end: u64, limit: usize) -> Vec<(u64, Vec<u8>)> {
     let (mut packets, mut at) = (Vec::new(), first);
     while at < end {
