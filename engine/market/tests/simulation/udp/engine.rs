@@ -7,7 +7,7 @@ use wire::Nanos;
 use wire::mold;
 use wire::multicast::{ArbiterConfig, Body, LineId, Source};
 
-use super::script::Script;
+use super::script::{Fault, Script};
 use super::venue::key;
 use crate::books::Truth;
 use crate::exchange::Session;
@@ -62,6 +62,8 @@ pub(super) struct Engine {
     truth: Truth,
     brought: Brought,
     requests: u64,
+    /// The end of a session is announced in this run; while it is, servers are asked as often as there is time.
+    ends: bool,
     reader: Reader,
     stories: Stories,
     bursts: u64,
@@ -90,6 +92,7 @@ impl Engine {
             truth: Truth::default(),
             brought: Brought::default(),
             requests: 0,
+            ends: script.faults.iter().any(|(_, fault)| matches!(fault, Fault::NewSession { said: true, .. })),
             reader: Reader::new(),
             stories: Stories::default(),
             bursts: 0,
@@ -217,6 +220,10 @@ impl Engine {
             assert!(request.server < usize::from(self.config.arbiter.servers), "a server that there is");
             let asked = mold::Request::parse(request.as_bytes()).expect("a whole request");
             self.brought.asked.push((asked.sequence, asked.sequence + u64::from(asked.count) - 1));
+            // Once the beginning of a hole has come, another number is asked for.
+            let times = self.brought.asked.iter().filter(|(first, _)| *first == asked.sequence).count();
+            let tries = usize::from(self.config.arbiter.request_tries);
+            assert!(self.ends || times <= tries, "message {} was asked for {times} times", asked.sequence);
             requests.push(request.as_bytes().to_vec());
             self.requests += 1;
         }
