@@ -7,6 +7,7 @@
 
 mod bus;
 mod captures;
+mod control;
 mod figures;
 mod harness;
 mod hostile;

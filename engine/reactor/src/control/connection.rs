@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use shm_abi::control::{LENGTH_BYTES, MESSAGE_BYTES_MAX, Reply, Response, Right, TapEnd, TapEvent, encode};
+use shm_abi::control::{LENGTH_BYTES, MESSAGE_BYTES_MAX, Reply, Response, Right, TapEnd, TapEvent, encode, next_frame};
 
 use crate::control::commands::Pending;
 
@@ -133,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// Sends what the socket takes. Call when every request that may be served was.
+    /// Sends what the socket takes.
     pub(crate) fn send(&mut self, now: Instant) -> Result<(), Ended> {
         while !self.outbox.is_empty() {
             match self.stream.write(&self.outbox) {
@@ -147,11 +147,23 @@ impl Connection {
                 Err(_) => return Err(Ended::Gone),
             }
         }
+        Ok(())
+    }
+
+    /// Whether bytes have come that can be served: a whole request, or what cannot be one.
+    pub(crate) fn has_request(&self) -> bool {
+        !matches!(next_frame(&self.inbox), Ok(None))
+    }
+
+    /// Whether it has ended, now that everything was sent that its socket takes.
+    pub(crate) fn over(&self) -> Option<Ended> {
         match self.business {
-            _ if self.closing => Err(Ended::Refused),
+            _ if self.hung_up => Some(Ended::Gone),
+            _ if self.wants_to_write() => None,
+            _ if self.closing => Some(Ended::Refused),
             // All that it asked is answered. A tap ends with its client's side of the socket.
-            Business::Idle | Business::Taps(_) if self.no_more => Err(Ended::Gone),
-            _ => Ok(()),
+            Business::Idle | Business::Taps(_) if self.no_more && !self.has_request() => Some(Ended::Gone),
+            _ => None,
         }
     }
 

@@ -127,7 +127,6 @@ impl Server {
             }
         }
         self.commands.demand.expire(now);
-        self.commands.counters.connections = self.connections.len() as u64;
     }
 
     fn wait(&mut self) {
@@ -215,16 +214,18 @@ impl Server {
             connection.answer(id, reply, now);
         }
         self.pass_capture_on(index, now);
-        while self.connections[index].may_ask() && self.next_request(index, now) {}
-        let connection = &mut self.connections[index];
-        if connection.hung_up {
-            return Err(Ended::Gone);
+        loop {
+            while self.connections[index].may_ask() && self.next_request(index, now) {}
+            let connection = &mut self.connections[index];
+            connection.send(now)?;
+            // Sending may have made room for the answer to the next one.
+            if !connection.may_ask() || !connection.has_request() {
+                break;
+            }
         }
-        connection.send(now)?;
-        match connection.overdue(now, self.commands.config.idle_ms, self.commands.config.slow_ms) {
-            Some(ended) => Err(ended),
-            None => Ok(()),
-        }
+        let connection = &self.connections[index];
+        let overdue = || connection.overdue(now, self.commands.config.idle_ms, self.commands.config.slow_ms);
+        connection.over().or_else(overdue).map_or(Ok(()), Err)
     }
 
     /// Serves the first request that has come whole; `false` when there is none.
@@ -259,6 +260,7 @@ impl Server {
     }
 
     fn ask(&mut self, index: usize, id: u64, command: Command, now: Instant) {
+        let connections = self.connections.len() as u64;
         let connection = &mut self.connections[index];
         let verb = command.verb();
         let refusal = match (connection.right, command.right(), &connection.business) {
@@ -278,6 +280,7 @@ impl Server {
             return;
         }
         self.commands.counters.requests += 1;
+        self.commands.counters.connections = connections;
         let answer = self.commands.execute(connection.number, command, now);
         match answer {
             Answer::Now(reply) => connection.answer(id, reply, now),
