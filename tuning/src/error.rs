@@ -35,8 +35,10 @@ pub(crate) enum ToolError {
     NoProgram { name: &'static str, package: &'static str, path: PathBuf },
     #[error("{name} {what}; its last lines:\n{tail}")]
     Child { name: &'static str, what: String, tail: String },
-    #[error("stopped before everything was done")]
+    #[error("stopped before everything was running")]
     Interrupted,
+    #[error("stopped before the engine answered")]
+    Unanswered,
     #[error(
         "no engine answers in {looked}: start one (`ticklane up`), or name its runtime directory with --dir; engines \
          with control.enabled = false have no command socket"

@@ -465,7 +465,7 @@ mod tests {
                 "status=halted cause=trading_action venue_code=H reason=LUDP",
             ),
             (kind::GAP, 0, &[3, 9, 2], "first=3 last=9 reason=unfilled"),
-            (kind::CLEAR, 0, &[0; 3], ""),
+            (kind::CLEAR, 0, &[0; 3], "code=day"),
             (kind::PRICE_BAND, 0, &[0, 0, none], "reference=0 lower=0 upper=-"),
             (kind::INSTRUMENT, 0, &[3, 10, 77], "row=3 depth_class=10 provider_code=77"),
             (kind::ANOMALY, 1, &[5, 6, 7], "code=unknown_order venue_sequence=5 subject=6 detail=7"),

@@ -124,7 +124,7 @@ mod tests {
             ("file and seed", &["up", "--file", "x", "--seed", "1"], ErrorKind::ArgumentConflict),
             ("tap of nothing", &["tap"], ErrorKind::MissingRequiredArgument),
             ("tap of both", &["tap", "dse", "--pcap", "a"], ErrorKind::ArgumentConflict),
-            ("dialect of a feed", &["tap", "dse", "--dialect", "dse"], ErrorKind::MissingRequiredArgument),
+            ("dialect of a feed", &["tap", "dse", "--dialect", "dse"], ErrorKind::ArgumentConflict),
             ("long wait", &["connect", "dse", "--wait", "60001"], ErrorKind::ValueValidation),
             (
                 "odd setting",

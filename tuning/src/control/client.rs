@@ -96,7 +96,7 @@ impl Client {
                 };
             }
             if stop.load(Ordering::Relaxed) {
-                return Err(ToolError::Interrupted);
+                return Err(ToolError::Unanswered);
             }
             if patience.is_some_and(|patience| began.elapsed() > patience) {
                 return Err(self.broken(io::ErrorKind::TimedOut, "no answer: is the engine stopped?".into()));

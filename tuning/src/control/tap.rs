@@ -23,7 +23,7 @@ pub(crate) struct TapArgs {
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// Dialect of the capture's ITCH messages, such as nasdaq-5.0; without it, it is found out.
-    #[arg(long, requires = "pcap")]
+    #[arg(long, conflicts_with = "feed")]
     dialect: Option<String>,
     /// Stop after this many packets.
     #[arg(long)]
@@ -32,7 +32,7 @@ pub(crate) struct TapArgs {
     #[arg(long)]
     json: bool,
     /// Where ticklane-engine is, for --pcap; beside this program if not given.
-    #[arg(long, requires = "pcap")]
+    #[arg(long, conflicts_with = "feed")]
     bin_dir: Option<PathBuf>,
     #[command(flatten)]
     engine: Engine,
@@ -74,7 +74,7 @@ fn tap_feed(args: &TapArgs, feed: &str, out: &mut impl Write, stop: &AtomicBool)
             }
             Ok(Reply::TapEnd(end)) => return Ok(Some(end)),
             Ok(other) => return Err(client.strange(&other)),
-            Err(ToolError::Interrupted) => return Ok(None),
+            Err(ToolError::Unanswered) => return Ok(None),
             Err(error) => return Err(error),
         }
     }
