@@ -38,6 +38,9 @@ tsan() {
 if [ -d "$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ]; then part tsan tsan; else skip tsan "nightly has no rust-src"; fi
 part kill-loop env TICKLANE_KILLS="$KILLS" cargo test --locked -p ticklane-shm-abi --test processes
 cargo build --locked -p ticklane -p ticklane-engine -p ticklane-venue -p ticklane-gateway
+part engine-kills env TICKLANE_KILLS=50 TICKLANE_CUTS=200 TICKLANE_DAYS=10 TICKLANE_DAY_MESSAGES=1005000 \
+  TICKLANE_KILLS_OUT="$PWD/bench/results/kills.txt" TICKLANE_BIN_DIR="$PWD/target/debug" \
+  cargo test --locked -p ticklane-bench --test system engines_are_killed
 part system-seeds bash -c 'for seed in 1 2 3 4 5; do TICKLANE_SEED=$seed TICKLANE_BIN_DIR=$PWD/target/debug cargo test --locked -p ticklane-bench --test system cut_at; done'
 
 part gateway-seeds bash -c 'for seed in 1 2 3 4 5; do TICKLANE_SEED=$seed TICKLANE_BIN_DIR=$PWD/target/debug cargo test --locked -p ticklane-bench --test gateway agree; done'

@@ -5,7 +5,7 @@ use shm_abi::ring::{Polled, Rejoin};
 use shm_abi::segment::{RingName, Segment};
 
 /// One record, stamps of this host and ring numbers left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Seen {
     pub kind: u8,
     pub flags: u8,

@@ -201,9 +201,13 @@ pub struct Engine {
 impl Engine {
     /// Writes the config and starts the engine. Slots for every record of a data file: nothing is lapped.
     pub fn start(dir: &Dir, options: &EngineOptions) -> Engine {
-        let config = write_config(dir, options);
-        let mut command = Command::new(program("ticklane-engine"));
-        command.arg("--config").arg(&config).stdout(Stdio::null());
+        Engine::start_under(dir, options, &[])
+    }
+
+    /// The same, started by another program (`setpriv`, `taskset`, ..) that becomes the engine.
+    pub fn start_under(dir: &Dir, options: &EngineOptions, wrapper: &[&str]) -> Engine {
+        let mut command = under(wrapper, "ticklane-engine");
+        command.arg("--config").arg(write_config(dir, options)).stdout(Stdio::null());
         Engine { process: Process::start("ticklane-engine", command, dir.path("engine.log")), run: dir.run() }
     }
 
@@ -225,6 +229,27 @@ impl Engine {
     pub fn wait_for_sequence(&self, segment: &Segment, sequence: u64) {
         wait_until("every message to be taken", || feed_counter(segment, FeedCounter::NextSequence) >= sequence);
     }
+}
+
+/// A program of ours, started by another one that becomes it.
+pub fn under(wrapper: &[&str], name: &str) -> Command {
+    let Some((first, rest)) = wrapper.split_first() else { return Command::new(program(name)) };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program(name));
+    command
+}
+
+/// Says that a test, or a part of one, cannot be run here. Not by a macro: the runner hides what passing tests print with
+/// one, and a skip must be seen: whole, in one write.
+pub fn skipped(reason: &str, what: &str) {
+    let _ = std::io::stderr().write_all(format!("\nSKIPPED ({reason}): {what}\n").as_bytes());
+}
+
+/// Whether a command can be run here, with success.
+pub fn can(command: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(command);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 pub fn feed_counter(segment: &Segment, counter: FeedCounter) -> u64 {

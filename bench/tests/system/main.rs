@@ -8,10 +8,15 @@
 mod bus;
 mod captures;
 mod control;
+mod cutter;
+mod engine_faults;
+mod engine_limits;
+mod faults;
 mod figures;
 mod harness;
 mod hostile;
 mod hot_path;
+mod kills;
 mod lanes;
 mod misfortunes;
 mod multicast;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use crate::harness::{Dir, Engine, EngineOptions, Venue, program, write_config};
 
 /// A program of ours that is ended, by a signal, if it is not refused as it should be but runs.
-fn bounded(name: &str) -> Command {
+pub fn bounded(name: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--signal=KILL", "20"]).arg(program(name));
     command
@@ -19,7 +19,7 @@ fn engine(dir: &Dir, options: &EngineOptions) -> Command {
     command
 }
 
-fn assert_refused(name: &str, output: &Output, code: i32, parts: &[&str]) {
+pub fn assert_refused(name: &str, output: &Output, code: i32, parts: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{name}: {text}");
     for part in parts {

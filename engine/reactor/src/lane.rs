@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use market::book::BookLimits;
 use market::iex::{Iex, IexConfig};
@@ -21,6 +22,9 @@ use shm_abi::sys::{monotonic_ns, realtime_ns, send_descriptor};
 use crate::config::{ClientType, EngineConfig, LanePlan, LockMemory};
 use crate::ids::IdStore;
 use crate::rt;
+
+/// How long the wake door takes nobody in after the system had no descriptor for a reader.
+const DOOR_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a lane cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -170,10 +174,24 @@ fn open_wake_door(path: &Path, lane: &str, flag: OwnedFd) -> Result<(), LaneErro
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    let name = lane.to_owned();
     let serve = move || {
+        let mut refusing = false;
         for reader in listener.incoming() {
-            // A reader that went away again asked for nothing.
-            let _ = reader.and_then(|socket| send_descriptor(&socket, &flag));
+            match reader {
+                Ok(socket) => {
+                    refusing = false;
+                    // A reader that went away again asked for nothing.
+                    let _ = send_descriptor(&socket, &flag);
+                }
+                // No descriptor left, most likely. Who waits stays in the listener's queue, so the next try finds it.
+                Err(error) => {
+                    if !std::mem::replace(&mut refusing, true) {
+                        tracing::warn!(lane = name, %error, "the wake door takes nobody in; readers sleep by time until it does");
+                    }
+                    std::thread::sleep(DOOR_PAUSE);
+                }
+            }
         }
     };
     std::thread::Builder::new().name(format!("{lane}-wake")).spawn(serve).map_err(failed)?;
