@@ -9,7 +9,7 @@ use crate::machine::{Cores, JUDGE_ROUNDS, Machine};
 use crate::partner::{self, PartnerArgs};
 use crate::report::{Report, Section};
 use crate::verdict::Verdict;
-use crate::{BenchError, Result, fanout, io_error, itch, ring, wire};
+use crate::{BenchError, Result, fanout, io_error, itch, lanes, ring, udp, wake, wire};
 
 /// Exit code with `--gate` when a goal was missed.
 pub const EXIT_MISSED: u8 = 1;
@@ -59,11 +59,17 @@ enum Command {
     Itch(itch::ItchArgs),
     /// From the socket to a reader in shared memory, through the real engine.
     Wire(wire::WireArgs),
+    /// Datagrams a second: our receive loop and the engine beside bare receivers.
+    Udp(udp::UdpArgs),
+    /// From a send into silence to the record, TCP and UDP, beside a loop that only receives.
+    Wake(wake::WakeArgs),
+    /// One lane's latency while another one is flooded; needs four cores.
+    Lanes(lanes::LanesArgs),
     /// From shared memory to WebSocket subscribers, through the real gateway.
     Fanout(fanout::FanoutArgs),
     /// The host's facts and the judgement of its floor; nothing else.
     Facts,
-    /// Ring, itch, wire and fanout with their defaults.
+    /// Ring, itch, wire, udp, wake, lanes and fanout with their defaults.
     All,
     /// The other role. Started by the bench itself.
     #[command(hide = true)]
@@ -110,16 +116,25 @@ fn measure(cli: &Cli, machine: &Machine, dir: &std::path::Path) -> Result<Vec<Se
     let ring = |args: &ring::RingArgs| ring::run(args, pairs(ring::PAIRS), machine, dir);
     let itch = |args: &itch::ItchArgs| itch::run(args, pairs(itch::PAIRS), machine);
     let wire = |args: &wire::WireArgs| wire::run(args, pairs(wire::PAIRS), machine, dir);
+    let udp = |args: &udp::UdpArgs| udp::run(args, pairs(udp::PAIRS), machine, dir);
+    let wake = |args: &wake::WakeArgs| wake::run(args, pairs(wake::PAIRS), machine, dir);
+    let lanes = |args: &lanes::LanesArgs| lanes::run(args, pairs(lanes::PAIRS), machine, dir);
     let fanout = |args: &fanout::FanoutArgs| fanout::run(args, pairs(fanout::PAIRS), machine, dir);
     Ok(match &cli.command {
         Command::Ring(args) => vec![ring(args)?],
         Command::Itch(args) => vec![itch(args)?],
         Command::Wire(args) => vec![wire(args)?],
+        Command::Udp(args) => vec![udp(args)?],
+        Command::Wake(args) => vec![wake(args)?],
+        Command::Lanes(args) => vec![lanes(args)?],
         Command::Fanout(args) => vec![fanout(args)?],
         Command::All => vec![
             ring(&Default::default())?,
             itch(&Default::default())?,
             wire(&Default::default())?,
+            udp(&Default::default())?,
+            wake(&Default::default())?,
+            lanes(&Default::default())?,
             fanout(&Default::default())?,
         ],
         Command::Facts | Command::Partner(_) => vec![],

@@ -14,13 +14,16 @@ pub mod facts;
 pub mod fanout;
 pub mod floor;
 pub mod itch;
+pub mod lanes;
 pub mod machine;
 pub mod partner;
 pub mod report;
 pub mod ring;
 pub mod stats;
 pub mod sys;
+pub mod udp;
 pub mod verdict;
+pub mod wake;
 pub mod wire;
 
 /// What can stop a measurement: not a bad number, but a number that could not be taken.

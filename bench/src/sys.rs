@@ -1,6 +1,9 @@
 //! The bench's calls into the system that the standard library does not offer. The only unsafe code of the crate.
 #![allow(unsafe_code)]
 
+pub mod datagrams;
+pub mod uring;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;

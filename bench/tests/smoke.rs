@@ -94,6 +94,55 @@ fn wire_without_an_engine_says_so() {
 }
 
 #[test]
+fn udp_without_an_engine_counts_every_datagram_and_says_so() {
+    if !has_two_cores() {
+        return;
+    }
+    let (text, section) = run(&["udp", "--seconds", "0.05", "--datagrams", "3000", "--self-test"]);
+    let ring = bench::udp::receivers::multishot_refusal().is_none();
+    let amounts = section["amounts"].as_array().unwrap();
+    assert_eq!(amounts.len(), 4 * if ring { 3 } else { 2 }, "four rows for each receiver: {text}");
+    for row in amounts.iter().filter(|row| row["name"].as_str().unwrap().contains("received: ")) {
+        assert!(row["spread"]["min"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert_eq!(section["goals"].as_array().unwrap().len(), 4);
+    assert!(text.contains("verdict: none (--self-test)"), "{text}");
+}
+
+#[test]
+fn wake_without_an_engine_says_so() {
+    if !has_two_cores() {
+        return;
+    }
+    let (text, section) = run(&["wake", "--messages", "200", "--self-test"]);
+    assert_eq!(names(&section, "latencies").len(), 2, "a bare loop over UDP, and one over TCP");
+    for row in section["latencies"].as_array().unwrap() {
+        assert_eq!(row["ns"]["n"], 2 * 180, "the first tenth does not count: {row}");
+    }
+    assert!(text.contains("verdict: none (--self-test)"), "{text}");
+}
+
+/// Needs the real engine beside the bench, or in `TICKLANE_BIN_DIR`, as `make test` has it.
+#[test]
+fn udp_wake_and_lanes_go_through_the_real_engine() {
+    let Some(engine) = program("ticklane-engine") else { return };
+    if !has_two_cores() {
+        return;
+    }
+    let (text, section) = run(&["udp", "--seconds", "0.05", "--datagrams", "3000", "--engine", &engine]);
+    let amounts = names(&section, "amounts");
+    assert!(amounts.iter().filter(|name| name.contains("the engine")).count() == 4, "{text}");
+    let (text, section) = run(&["wake", "--messages", "200", "--engine", &engine]);
+    assert_eq!(names(&section, "latencies").len(), 4, "{text}");
+    let (text, section) = run(&["lanes", "--messages", "200", "--share-cores", "--engine", &engine]);
+    assert_eq!(names(&section, "latencies").len(), 2, "{text}");
+    let flood = section["amounts"].as_array().unwrap().iter().find(|row| row["unit"] == "M/s").unwrap();
+    assert!(flood["spread"]["min"].as_f64().unwrap() > 0.0, "the other lane was flooded: {text}");
+    let enough = bench::sys::allowed_cores().unwrap().len() >= 4;
+    assert_eq!(!enough, text.contains("NOT JUDGED: 4 roles need a core each"), "{text}");
+}
+
+#[test]
 fn fanout_without_a_gateway_says_so() {
     if !has_two_cores() {
         return;
@@ -112,24 +161,29 @@ fn fanout_without_a_gateway_says_so() {
     assert!(text.contains("verdict: none (no gateway at /nonexistent"), "{text}");
 }
 
-/// Needs the real gateway beside the bench, or in `TICKLANE_BIN_DIR`, as `make test` has it.
-#[test]
-fn fanout_goes_through_the_real_gateway() {
+/// Path of one of our programs, beside the bench or in `TICKLANE_BIN_DIR`; a missing one is told.
+fn program(name: &str) -> Option<String> {
     let folder = std::env::var_os("TICKLANE_BIN_DIR").map_or_else(
         || Path::new(env!("CARGO_BIN_EXE_bench")).parent().expect("a folder").to_owned(),
         std::path::PathBuf::from,
     );
-    let gateway = folder.join("ticklane-gateway");
-    if !gateway.exists() {
-        let _ = std::io::stderr().write_all(format!("\nSKIPPED (no {}): fanout\n", gateway.display()).as_bytes());
-        return;
+    let path = folder.join(name);
+    if !path.exists() {
+        let _ = std::io::stderr().write_all(format!("\nSKIPPED (no {})\n", path.display()).as_bytes());
+        return None;
     }
+    Some(path.to_str().expect("a path of text").to_owned())
+}
+
+/// Needs the real gateway beside the bench, or in `TICKLANE_BIN_DIR`, as `make test` has it.
+#[test]
+fn fanout_goes_through_the_real_gateway() {
+    let Some(gateway) = program("ticklane-gateway") else { return };
     if !has_two_cores() {
         return;
     }
-    let gateway = gateway.to_str().expect("a path of text");
     let (text, section) =
-        run(&["fanout", "--gateway", gateway, "--seconds", "0.2", "--subscribers", "4", "--against", "floor"]);
+        run(&["fanout", "--gateway", &gateway, "--seconds", "0.2", "--subscribers", "4", "--against", "floor"]);
     // Of eight scenarios six have both ways to wait, and one has runs with and without its laggard. What a slow reader
     // gets in so short a time is left to chance.
     let ours = section["latencies"].as_array().unwrap().iter().filter(|row| row["kind"] == "ours");
@@ -151,6 +205,7 @@ fn settings_that_cannot_be_measured_with_are_refused() {
     for (arguments, want) in [
         (&["ring", "--messages", "1"][..], "--messages is 1"),
         (&["ring", "--cores", "0,0"], "--cores is 0,0"),
+        (&["udp", "--window", "40"], "--window is 40"),
         (&["fanout", "--seconds", "0.01"], "--seconds, in ms is 10"),
         (&["itch", "--symbols", "0", "--messages", "20000"], "symbols is 0"),
     ] {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use self::engine::Engine;
+use self::engine::{Engine, Feed, LaneSpec};
 use self::sender::Sender;
 use self::stream::Stream;
 use crate::cli::{at_least, progress};
@@ -80,9 +80,9 @@ pub fn run(args: &WireArgs, pairs: u32, machine: &Machine, dir: &Path) -> Result
     for pair in 0..pairs {
         progress("wire", pair, pairs);
         measure_floor(args, machine, dir, &mut series)?;
-        series.bare_loop.push(&through_bare_loop(args, machine, dir)?);
+        series.bare_loop.push(&through_bare_loop(args.messages, machine, dir, 0)?);
         if let Ok(program) = &engine {
-            series.engine.push(&through_engine(program, args, machine, dir)?);
+            series.engine.push(&through_engine(program, args.messages, machine, dir, 0)?);
         }
     }
     Ok(section(args, pairs, &series, engine.err().as_deref()))
@@ -101,22 +101,38 @@ fn measure_floor(args: &WireArgs, machine: &Machine, dir: &Path, series: &mut Se
     Ok(())
 }
 
-fn through_engine(program: &Path, args: &WireArgs, machine: &Machine, dir: &Path) -> Result<Latency> {
+/// The closed loop through the engine, with a silence of `pause_ns` before each message.
+///
+/// # Errors
+/// When the engine cannot be started, ends, or does not publish.
+pub(crate) fn through_engine(
+    program: &Path,
+    messages: u64,
+    machine: &Machine,
+    dir: &Path,
+    pause_ns: u64,
+) -> Result<Latency> {
     let folder = engine::Folder::make(dir)?;
     let sender = Sender::listen()?;
-    let mut engine = Engine::start(program, &folder, sender.port()?, machine.cores)?;
+    let (cores, feed) = (machine.cores, Feed::Soup(sender.port()?));
+    let lane = LaneSpec { name: engine::LANE, core: Some(cores.partner), feed, venue: "XNAS" };
+    let mut engine = Engine::start(program, &folder, &[lane], &[cores.own, cores.partner])?;
     let mut connection = sender.accept(|| engine.is_gone())?;
-    let latency = connection.closed_loop(folder.runtime(), Stream::new(args.messages), machine.ticks_per_ns);
+    let latency = connection.closed_loop(folder.runtime(), Stream::new(messages), machine.ticks_per_ns, pause_ns);
     drop(connection);
     engine.explain(latency)
 }
 
-fn through_bare_loop(args: &WireArgs, machine: &Machine, dir: &Path) -> Result<Latency> {
+/// The same through the bare loop.
+///
+/// # Errors
+/// As [`through_engine`].
+pub(crate) fn through_bare_loop(messages: u64, machine: &Machine, dir: &Path, pause_ns: u64) -> Result<Latency> {
     let folder = engine::Folder::make(dir)?;
     let sender = Sender::listen()?;
     let pipeline = bare_loop::start(folder.runtime(), sender.port()?, machine.cores)?;
     let mut connection = sender.accept(|| pipeline.is_finished())?;
-    let latency = connection.closed_loop(folder.runtime(), Stream::new(args.messages), machine.ticks_per_ns);
+    let latency = connection.closed_loop(folder.runtime(), Stream::new(messages), machine.ticks_per_ns, pause_ns);
     // The pipeline ends with its connection.
     drop(connection);
     bare_loop::join(pipeline)?;

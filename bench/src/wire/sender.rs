@@ -70,7 +70,7 @@ impl Sender {
                 return Err(late("the client did not dial in time"));
             }
         };
-        let mut connection = Connection { stream, packet: Vec::with_capacity(64) };
+        let mut connection = Connection { stream };
         connection.answer_login().map_err(io_error("answer the login"))?;
         Ok(connection)
     }
@@ -80,7 +80,6 @@ impl Sender {
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    packet: Vec<u8>,
 }
 
 impl Connection {
@@ -94,32 +93,62 @@ impl Connection {
         floor::prepare_stream(&self.stream)
     }
 
-    /// Sends the set-up, then one message at a time, each only when the record of the one before has been read.
+    /// The closed loop over this connection: see [`closed_loop`].
     ///
     /// # Errors
-    /// When the connection breaks or a record does not come within the limit.
-    pub fn closed_loop(&mut self, runtime: &Path, mut stream: Stream, ticks_per_ns: f64) -> Result<Latency> {
-        let mut reader = Segment::open(runtime, LANE)?.read_from(RingName::Orders, 0, Rejoin::Latest);
-        let timed = stream.timed();
-        let mut latency = Latency::new(1.0 / ticks_per_ns);
-        while let Some((sequence, message)) = stream.next_message() {
-            self.packet.clear();
-            frame::append(&mut self.packet, kind::SEQUENCED, message).expect("a message fits a packet");
-            let sent = sys::ticks();
-            // Never more than one message on its way: the socket always takes it whole.
-            self.stream.write_all(&self.packet).map_err(io_error("send a message"))?;
-            if sequence < SETUP_MESSAGES {
-                continue;
-            }
-            if !await_record(&mut reader, sequence) {
-                return Err(late(&format!("no record of message {sequence} within {} s", LIMIT.as_secs())));
-            }
-            let seen = sys::ticks();
-            if sequence > SETUP_MESSAGES && floor::counts(sequence - SETUP_MESSAGES - 1, timed) {
-                latency.record(seen - sent);
-            }
+    /// As [`closed_loop`].
+    pub fn closed_loop(&mut self, runtime: &Path, stream: Stream, ticks_per_ns: f64, pause_ns: u64) -> Result<Latency> {
+        let frame = |_: u64, message: &[u8], packet: &mut Vec<u8>| {
+            frame::append(packet, kind::SEQUENCED, message).expect("a message fits a packet");
+        };
+        // Never more than one message on its way: the socket always takes it whole.
+        let send = |packet: &[u8]| self.stream.write_all(packet);
+        closed_loop(runtime, stream, ticks_per_ns, pause_ns, frame, send)
+    }
+}
+
+/// Sends the set-up, then one message at a time, each only when the record of the one before has been read and
+/// `pause_ns` have passed. `frame` makes the packet of a message with its number; `send` is what is timed from.
+///
+/// # Errors
+/// When sending fails or a record does not come within the limit.
+pub fn closed_loop(
+    runtime: &Path,
+    mut stream: Stream,
+    ticks_per_ns: f64,
+    pause_ns: u64,
+    frame: impl Fn(u64, &[u8], &mut Vec<u8>),
+    mut send: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<Latency> {
+    let mut reader = Segment::open(runtime, LANE)?.read_from(RingName::Orders, 0, Rejoin::Latest);
+    let (timed, pause_ticks) = (stream.timed(), (pause_ns as f64 * ticks_per_ns) as u64);
+    let mut latency = Latency::new(1.0 / ticks_per_ns);
+    let mut packet = Vec::with_capacity(128);
+    while let Some((sequence, message)) = stream.next_message() {
+        packet.clear();
+        frame(sequence, message, &mut packet);
+        silence(pause_ticks);
+        let sent = sys::ticks();
+        send(&packet).map_err(io_error("send a message"))?;
+        if sequence < SETUP_MESSAGES {
+            continue;
         }
-        Ok(latency)
+        if !await_record(&mut reader, sequence) {
+            return Err(late(&format!("no record of message {sequence} within {} s", LIMIT.as_secs())));
+        }
+        let seen = sys::ticks();
+        if sequence > SETUP_MESSAGES && floor::counts(sequence - SETUP_MESSAGES - 1, timed) {
+            latency.record(seen - sent);
+        }
+    }
+    Ok(latency)
+}
+
+#[inline(always)]
+fn silence(ticks: u64) {
+    let began = sys::ticks();
+    while sys::ticks() - began < ticks {
+        std::hint::spin_loop();
     }
 }
 

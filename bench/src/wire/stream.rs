@@ -58,8 +58,8 @@ impl Stream {
         self.buffer.clear();
         match self.made {
             1 => self.buffer.extend(SystemEvent { event_code: b'O', ..SystemEvent::new(0, now) }.as_bytes()),
-            2 => self.buffer.extend(directory(now).as_bytes()),
-            3 => self.buffer.extend(trading(now).as_bytes()),
+            2 => self.buffer.extend(directory(LOCATE, SYMBOL, now).as_bytes()),
+            3 => self.buffer.extend(trading(LOCATE, SYMBOL, now).as_bytes()),
             // The oldest order leaves, then a new one comes: every message has one order record.
             n if n > SETUP_MESSAGES && n % 2 == 0 => {
                 let oldest = self.standing.pop_front().expect("orders stand");
@@ -75,9 +75,10 @@ impl Stream {
     }
 }
 
-fn directory(now: u64) -> StockDirectory {
+/// An ordinary share is listed.
+pub(crate) fn directory(locate: u16, stock: [u8; 8], now: u64) -> StockDirectory {
     StockDirectory {
-        stock: SYMBOL,
+        stock,
         market_category: b'Q',
         financial_status: b'N',
         round_lot_size: 100.into(),
@@ -90,12 +91,13 @@ fn directory(now: u64) -> StockDirectory {
         luld_tier: b'1',
         etp_flag: b'N',
         inverse: b'N',
-        ..StockDirectory::new(LOCATE, now)
+        ..StockDirectory::new(locate, now)
     }
 }
 
-fn trading(now: u64) -> TradingAction {
-    TradingAction { stock: SYMBOL, state: b'T', reason: *b"    ", ..TradingAction::new(LOCATE, now) }
+/// It is traded.
+pub(crate) fn trading(locate: u16, stock: [u8; 8], now: u64) -> TradingAction {
+    TradingAction { stock, state: b'T', reason: *b"    ", ..TradingAction::new(locate, now) }
 }
 
 /// Order `n`, on alternating sides, at prices that wander over the side so that touch and depth both change.
