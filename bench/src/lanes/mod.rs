@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use clap::Args;
 use shm_abi::segment::Segment;
@@ -29,6 +31,8 @@ pub const PAIRS: u32 = 9;
 const FLOODED: &str = "lane1";
 /// Roles that never sleep.
 const ROLES: usize = 4;
+/// Longest wait for the flood to begin.
+const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Settings of `bench lanes`.
 #[derive(Debug, Clone, Args)]
@@ -131,7 +135,8 @@ fn measure(
         let mut engine = Engine::start(program, &folder, &lanes, allowed)?;
         engine.listening(&folder, LANE)?;
         let segment = engine.listening(&folder, FLOODED)?;
-        let flooder = flooded.then(|| Flooder::start(flood_port, segment, places.flooder, machine.ticks_per_ns));
+        let flooder =
+            flooded.then(|| Flooder::start(flood_port, segment, places.flooder, machine.ticks_per_ns)).transpose()?;
         let silence = args.silence_us * 1000;
         let latency = send_to(port, folder.runtime(), args.messages, machine.ticks_per_ns, silence);
         let latency = engine.explain(latency)?;
@@ -155,23 +160,38 @@ struct Flooder {
 }
 
 impl Flooder {
-    fn start(port: u16, segment: Segment, core: Option<usize>, ticks_per_ns: f64) -> Flooder {
+    /// Returns when the flood is under way.
+    fn start(port: u16, segment: Segment, core: Option<usize>, ticks_per_ns: f64) -> Result<Flooder> {
+        let (_, feed) = segment.feed(0).expect("the feed of a lane that listens");
+        let mut flood = Flood::set_up(port, || received_by(&feed))?;
+        let first = received_by(&feed);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        let (ready, started) = sync_channel(1);
         let thread = std::thread::spawn(move || {
-            // This thread's own pinning would be inherited.
+            // The pinning of the thread that starts this one was inherited.
             let cores = core.map_or_else(|| sys::allowed_cores().unwrap_or_default(), |core| vec![core]);
             let _ = cores.first().map(|core| sys::pin(*core));
-            let (_, feed) = segment.feed(0).expect("the feed of a lane that listens");
-            let mut flood = Flood::set_up(port, || received_by(&feed))?;
-            let (first, began) = (received_by(&feed), sys::ticks());
+            let began = sys::ticks();
+            while received_by(&feed) == first && !stopped.load(Relaxed) {
+                flood.send_batch()?;
+            }
+            // The other side is gone only if it has given up.
+            let _ = ready.send(());
             while !stopped.load(Relaxed) {
                 flood.send_batch()?;
             }
             let ticks = (sys::ticks() - began).max(1) as f64;
             Ok((received_by(&feed) - first) as f64 / ticks * ticks_per_ns * 1e3)
         });
-        Flooder { stop, thread: Some(thread) }
+        let flooder = Flooder { stop, thread: Some(thread) };
+        match started.recv_timeout(START_LIMIT) {
+            Ok(()) => Ok(flooder),
+            Err(_) => {
+                let what = format!("no flood within {} s", START_LIMIT.as_secs());
+                Err(BenchError::Partner { role: "flooder".into(), what })
+            }
+        }
     }
 
     fn finish(mut self) -> Result<f64> {
