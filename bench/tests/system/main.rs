@@ -12,6 +12,7 @@ mod cutter;
 mod engine_faults;
 mod engine_limits;
 mod faults;
+mod feed_faults;
 mod figures;
 mod harness;
 mod hostile;
