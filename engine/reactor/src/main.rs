@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use sd_notify::NotifyState;
-use shm_abi::layout::State;
+use shm_abi::layout::{HEARTBEAT_INTERVAL_NS, State};
 use shm_abi::segment::Segment;
 
 use crate::config::{EngineConfig, EnginePlan, LanePlan, LogFormat, Wait};
@@ -53,6 +53,10 @@ struct Arguments {
 const EXIT_REFUSED: u8 = 2;
 /// Exit status for everything that went wrong later.
 const EXIT_FAILED: u8 = 1;
+/// Looks of the main thread at a heartbeat that stays old, after which it says so.
+const STALLED_WARNING: u32 = 10;
+/// The same, after which it ends the engine: five seconds.
+const STALLED_LOOKS: u32 = 100;
 /// How often the main thread looks at signals, ids and the watchdog.
 const HOUSEKEEPING: Duration = Duration::from_millis(50);
 
@@ -188,13 +192,15 @@ fn run(plan: &EnginePlan, wait: Wait, control: Control) -> Result<(), String> {
     let running = Arc::new(AtomicUsize::new(lanes.len()));
     let (handles, ports): (Vec<_>, Vec<_>) = lanes.iter().map(|(plan, _)| feed_pair(FeedIdentity::of(plan))).unzip();
     let control = control.start(plan, handles, &segments, ids, stop.clone())?;
-    let mut reactors = Vec::new();
+    let (mut reactors, mut bells) = (Vec::new(), Vec::new());
     for ((lane_plan, lane), port) in lanes.into_iter().zip(ports) {
         let over = Over { running: running.clone(), stop: stop.clone() };
-        reactors.push(start_reactor(plan, lane_plan, lane, port, wait, stop.clone(), over)?);
+        let bell = rt::Bell::default();
+        reactors.push(start_reactor(plan, lane_plan, lane, port, wait, over, bell.clone())?);
+        bells.push(bell);
     }
     notify(&[NotifyState::Ready]);
-    keep_house(&stop, &segments);
+    keep_house(&stop, &segments, &bells)?;
     notify(&[NotifyState::Stopping]);
     let mut outcome = Ok(());
     for reactor in reactors {
@@ -229,15 +235,21 @@ fn start_reactor(
     lane: Lane,
     port: FeedPort,
     wait: Wait,
-    stop: Arc<AtomicBool>,
     over: Over,
+    bell: rt::Bell,
 ) -> Result<rt::Reactor, String> {
     let (feed, allow) = (lane_plan.feed.clone(), plan.allow.clone());
     let spin_ns = plan.engine.spin_us.saturating_mul(1_000);
+    let stop = over.stop.clone();
     let main = move || async move {
         let _over = over;
         let lane = Rc::new(RefCell::new(lane));
         rt::spawn_beside(lane::beat(lane.clone()));
+        rt::spawn_beside(async move {
+            loop {
+                bell.rung().await;
+            }
+        });
         FeedTask { plan: feed, allow, wait, spin_ns, stop, lane: lane.clone(), port }.run().await;
         lane.borrow_mut().close();
     };
@@ -247,11 +259,35 @@ fn start_reactor(
 
 /// Waits for a signal; tells systemd's watchdog of life only while the reactor of every lane that was not closed in order
 /// shows some: a reactor that died takes the others with it, as only a restart brings it back.
-fn keep_house(stop: &AtomicBool, segments: &[Segment]) {
+///
+/// # Errors
+/// The lane whose reactor has shown no life for [`STALLED_LOOKS`], though it was woken at every look: only a new engine
+/// helps, which takes up where this one was.
+fn keep_house(stop: &AtomicBool, segments: &[Segment], bells: &[rt::Bell]) -> Result<(), String> {
     let watchdog = sd_notify::watchdog_enabled();
     let mut told = std::time::Instant::now();
+    // Looks, not time: an engine that was stopped as a whole and continued finds every heartbeat old at first.
+    let mut stalled = vec![0_u32; segments.len()];
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(HOUSEKEEPING);
+        for ((lane, bell), looks) in segments.iter().zip(bells).zip(&mut stalled) {
+            if lane.state() == Some(State::Closed) || lane.heartbeat_age_ns() < 2 * HEARTBEAT_INTERVAL_NS {
+                *looks = 0;
+                continue;
+            }
+            bell.ring();
+            *looks += 1;
+            let (name, age_ms) = (&lane.lane(), lane.heartbeat_age_ns() / 1_000_000);
+            if *looks == STALLED_WARNING {
+                tracing::warn!(lane = %name, age_ms, "its reactor shows no life; it is woken at every look");
+            }
+            if *looks == STALLED_LOOKS {
+                return Err(format!(
+                    "lane {name}: its reactor has shown no life for {age_ms} ms and cannot be woken; ending, so that a new \
+                     engine takes over"
+                ));
+            }
+        }
         if let Some(interval) = watchdog
             && told.elapsed() >= interval / 2
             && segments.iter().all(|lane| lane.state() == Some(State::Closed) || lane.writer_alive())
@@ -260,6 +296,7 @@ fn keep_house(stop: &AtomicBool, segments: &[Segment]) {
             told = std::time::Instant::now();
         }
     }
+    Ok(())
 }
 
 /// Tells systemd, if it is there.

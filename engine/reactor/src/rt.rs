@@ -7,6 +7,8 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_lite::future;
@@ -60,6 +62,37 @@ impl Reactor {
 /// Starts a task beside the current one, on the same core; it ends with the reactor.
 pub(crate) fn spawn_beside(task: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(task).detach();
+}
+
+/// Wakes a reactor from another thread, for when its own alarm fails: glommio 0.9 has been seen asleep with timers due
+/// and none of them handed to the kernel.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bell(Arc<Mutex<Option<Waker>>>);
+
+impl Bell {
+    /// Wakes the reactor that waits for it, and with it whatever is due there.
+    pub(crate) fn ring(&self) {
+        // Consumed by waking: a waker of glommio must not be dropped by another thread for nothing.
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    /// Waits for the next ring.
+    pub(crate) async fn rung(&self) {
+        let mut asked = false;
+        future::poll_fn(|context| {
+            let waited = std::mem::replace(&mut asked, true);
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if waited && waiting.is_none() {
+                return Poll::Ready(());
+            }
+            *waiting = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
 }
 
 /// Sleeps for `ns` nanoseconds.
@@ -149,5 +182,32 @@ pub(crate) async fn first<T>(one: impl Future<Output = T>, other: impl Future<Ou
 impl AsRawFd for Connection {
     fn as_raw_fd(&self) -> RawFd {
         self.descriptor()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_wakes_a_reactor_that_nothing_else_would() {
+        let bell = Bell::default();
+        let (waiting, rings) = (bell.clone(), 100);
+        let reactor = Reactor::spawn("bell", None, move || async move {
+            for _ in 0..rings {
+                waiting.rung().await;
+            }
+        })
+        .unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        let joined = std::thread::spawn(move || {
+            reactor.join().unwrap();
+            ended.send(()).unwrap();
+        });
+        // A ring that nobody waits for yet is lost: the next one is not.
+        while end.recv_timeout(Duration::from_millis(1)).is_err() {
+            bell.ring();
+        }
+        joined.join().unwrap();
     }
 }
