@@ -28,6 +28,10 @@ const START_UP: &str = "bench/tests/system/start_up.rs";
 const FAULTS: &str = "bench/tests/system/engine_faults.rs";
 const LIMITS: &str = "bench/tests/system/engine_limits.rs";
 const KILLS: &str = "bench/tests/system/kills.rs";
+const FEED_TCP: &str = "bench/tests/system/feed_faults/tcp.rs";
+const FEED_UDP: &str = "bench/tests/system/feed_faults/udp.rs";
+const FEED_LINES: &str = "bench/tests/system/feed_faults/lines.rs";
+const FEED_NAMES: &str = "bench/tests/system/feed_faults/names.rs";
 const GATEWAY: &str = "bench/tests/gateway/misfortunes.rs";
 const ARBITER: &str = "engine/wire/tests/mold.rs";
 const BOOKS: &str = "engine/market/tests/lifecycle.rs";
@@ -57,47 +61,94 @@ const TABLE: &[(u32, &str, &[Shown])] = &[
             KILLED_AND_CUT,
         ],
     ),
-    (2, "reset in the length field", &[Test(MISFORTUNES, "the_line_is_reset_in_mid_message_again_and_again")]),
+    (
+        2,
+        "reset in the length field",
+        &[
+            Test(FEED_TCP, "resets_between_the_two_length_bytes_lose_nothing"),
+            Test(MISFORTUNES, "the_line_is_reset_in_mid_message_again_and_again"),
+        ],
+    ),
     (
         3,
         "one-byte pieces, 64 KiB at once",
-        &[Test(REAL_INPUT, "the_stream_arrives_one_byte_at_a_time"), Pending("64 KiB at once: the same records")],
+        &[
+            Test(REAL_INPUT, "the_stream_arrives_one_byte_at_a_time"),
+            Test(FEED_TCP, "pieces_of_any_size_give_the_same_records"),
+        ],
     ),
-    (4, "duplicate sequence", &[STRANGERS, SIMULATED]),
+    (
+        4,
+        "duplicate sequence",
+        &[
+            Test(FEED_TCP, "two_hundred_messages_come_again_and_are_not_shown"),
+            Test(FEED_UDP, "two_hundred_messages_come_again_on_a_line_and_are_not_shown"),
+            STRANGERS,
+            SIMULATED,
+        ],
+    ),
     (
         5,
         "out of order inside the window",
-        &[Test(ARBITER, "datagrams_out_of_order_are_put_in_order_without_a_request")],
+        &[
+            Test(FEED_UDP, "datagrams_that_were_overtaken_are_put_in_order_and_asked_for_only_after_the_grace_time"),
+            Test(ARBITER, "datagrams_out_of_order_are_put_in_order_without_a_request"),
+        ],
     ),
-    (6, "gap, re-request answered", &[Test(MULTICAST, "the_same_datagrams_are_lost_on_both_lines_and_asked_for")]),
+    (
+        6,
+        "gap, re-request answered",
+        &[
+            Test(FEED_UDP, "a_tenth_is_lost_on_both_lines_and_all_of_it_is_filled"),
+            Test(FEED_UDP, "a_hole_in_one_channel_holds_up_no_other"),
+            Test(MULTICAST, "the_same_datagrams_are_lost_on_both_lines_and_asked_for"),
+        ],
+    ),
     (
         7,
         "gap, nobody answers",
         &[
+            Test(FEED_UDP, "nobody_answers_and_the_loss_is_declared_and_the_books_are_suspect_until_another_session"),
+            Test(FEED_UDP, "nobody_answers_and_an_image_makes_the_books_good_again"),
             Test(MULTICAST, "nobody_answers_and_the_loss_is_declared"),
             Test(ARBITER, "the_same_losses_with_mute_servers_are_declared_in_time"),
             Test(BOOKS, "a_gap_makes_every_book_suspect_until_the_next_session"),
             Test(IMAGES, "an_image_replaces_every_book_and_ends_the_suspicion"),
         ],
     ),
-    (8, "answer outside the asked range", &[STRANGERS]),
-    (9, "server skips ahead at login", &[SIMULATED]),
+    (
+        8,
+        "answer outside the asked range",
+        &[Test(FEED_UDP, "answers_outside_of_the_asked_range_are_ignored_and_make_no_hole"), STRANGERS],
+    ),
+    (
+        9,
+        "server skips ahead at login",
+        &[Test(FEED_TCP, "the_server_skips_ahead_at_login_and_the_gap_is_declared"), SIMULATED],
+    ),
     (
         10,
         "new session",
         &[
+            Test(FEED_LINES, "another_session_begins_and_the_books_are_cleared"),
             Test(MISFORTUNES, "the_venue_comes_back_with_another_session"),
             Test(MULTICAST, "the_session_ends_and_another_one_begins"),
             Test(BOOKS, "a_new_session_clears_books_and_rows_and_says_so"),
             None("the epoch stays: the ring's numbers go on, and a restart record says `session` (ARCHITECTURE.md)"),
         ],
     ),
-    (11, "stray session on a multicast port", &[STRANGERS]),
+    (
+        11,
+        "stray session on a multicast port",
+        &[Test(FEED_LINES, "strays_and_noise_on_the_lines_are_counted_and_nothing_else"), STRANGERS],
+    ),
     (12, "silence", &[Test(MISFORTUNES, "the_venue_falls_silent_and_the_feed_moves_to_the_other_address")]),
     (
         13,
         "primary refuses or resets",
         &[
+            Test(FEED_TCP, "the_primary_dies_and_the_secondary_goes_on_without_any_delay"),
+            Test(FEED_TCP, "flapping_addresses_are_not_stormed_with_logins"),
             Test(LANES, "the_primary_is_reset_and_the_failover_goes_on_at_once"),
             Test(MISFORTUNES, "nobody_listens_at_first"),
             KILLED_AND_CUT,
@@ -105,25 +156,48 @@ const TABLE: &[(u32, &str, &[Shown])] = &[
         ],
     ),
     (14, "login rejected", &[Test(MISFORTUNES, "the_login_is_rejected_and_then_taken")]),
-    (15, "login never answered, garbage, in pieces", &[Test(MISFORTUNES, "the_login_is_never_answered"), SIMULATED]),
-    (16, "names cannot be resolved", &[Pending("a resolver that fails: the last good address, other feeds untouched")]),
+    (
+        15,
+        "login never answered, garbage, in pieces",
+        &[
+            Test(FEED_TCP, "a_primary_that_refuses_or_never_answers_well_is_given_up_for_the_secondary"),
+            Test(FEED_TCP, "a_login_answer_in_single_bytes_is_an_answer"),
+            Test(MISFORTUNES, "the_login_is_never_answered"),
+            SIMULATED,
+        ],
+    ),
+    (
+        16,
+        "names cannot be resolved",
+        &[Test(
+            FEED_NAMES,
+            "the_name_service_fails_and_the_last_good_address_is_used_while_other_feeds_notice_nothing",
+        )],
+    ),
     (
         17,
         "zero length, huge length, unknown type",
         &[
             Test(HOSTILE, "hostile_messages_are_counted_declared_and_survived"),
             SIMULATED,
-            Pending("the venue's fault `huge-length` with the real engine"),
+            Test(FEED_TCP, "lengths_and_types_that_cannot_be_break_the_connection_and_nothing_else"),
         ],
     ),
-    (18, "malformed message in a right frame", &[Test(HOSTILE, "hostile_messages_are_counted_declared_and_survived")]),
+    (
+        18,
+        "malformed message in a right frame",
+        &[
+            Test(FEED_TCP, "malformed_and_unknown_messages_in_right_frames_are_counted_and_the_numbers_go_on"),
+            Test(HOSTILE, "hostile_messages_are_counted_declared_and_survived"),
+        ],
+    ),
     (
         19,
         "debug and unsequenced storm",
         &[
             SIMULATED,
             Test(FEED, "a_flood_of_lines_becomes_one_a_second_and_says_how_many_it_stands_for"),
-            Pending("the venue's fault `debug-flood` of 50,000 with the real engine"),
+            Test(FEED_TCP, "a_storm_of_debug_packets_floods_no_log_and_the_data_is_taken"),
         ],
     ),
     (
@@ -135,15 +209,26 @@ const TABLE: &[(u32, &str, &[Shown])] = &[
         21,
         "losses on one line each",
         &[
+            Test(FEED_LINES, "each_line_loses_a_quarter_at_other_places_and_nobody_is_asked"),
             Test(MULTICAST, "a_quarter_of_the_datagrams_is_lost_on_each_line_at_different_places"),
             Test(ARBITER, "losses_at_different_places_cost_nothing"),
         ],
     ),
-    (22, "one line dead", &[Test(MULTICAST, "one_line_dies_and_the_data_stays_whole")]),
+    (
+        22,
+        "one line dead",
+        &[
+            Test(FEED_LINES, "line_b_dies_and_the_data_stays_whole"),
+            Test(MULTICAST, "one_line_dies_and_the_data_stays_whole"),
+        ],
+    ),
     (
         23,
         "burst above the reactor's rate",
-        &[Test(MULTICAST, "more_arrives_than_the_socket_holds_and_what_the_kernel_drops_is_declared")],
+        &[
+            Test(FEED_LINES, "a_burst_overflows_the_socket_and_each_datagram_that_the_kernel_drops_is_declared"),
+            Test(MULTICAST, "more_arrives_than_the_socket_holds_and_what_the_kernel_drops_is_declared"),
+        ],
     ),
     (
         24,
@@ -155,7 +240,7 @@ const TABLE: &[(u32, &str, &[Shown])] = &[
         "the feed's clock is wrong",
         &[
             Test(LIMITS, "the_clock_jumps_by_an_hour_to_and_fro_and_no_timer_notices"),
-            Pending("the venue's fault `clock`: its stamps jump, receive times and latencies do not"),
+            Test(FEED_TCP, "the_venues_clock_jumps_and_the_times_of_receipt_do_not"),
         ],
     ),
     (

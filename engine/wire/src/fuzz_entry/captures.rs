@@ -39,7 +39,7 @@ pub fn pcap_file(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::{Ipv4Addr, SocketAddrV4};
 
     use super::super::tests::for_each_input;
     use crate::pcap::TcpFlags;

@@ -2,7 +2,7 @@
 //!
 //! Addresses of the link are zero and checksums are left blank, as a card that computes them leaves them to a capture.
 
-use std::net::SocketAddrV4;
+use core::net::SocketAddrV4;
 
 use super::frame::TcpFlags;
 

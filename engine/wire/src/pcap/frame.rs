@@ -3,7 +3,7 @@
 //! Short Ethernet frames are padded to 60 bytes, so the frame's end is never the payload's: UDP says its length, TCP's
 //! follows from the packet's.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::file::{LinkType, Record};
 

@@ -4,7 +4,7 @@
 //! SYN or the middle of a session. What arrives early is held, within limits; what never arrives is declared lost by its
 //! length, so that a reader can close its session instead of reading on from a wrong byte.
 
-use std::net::SocketAddrV4;
+use core::net::SocketAddrV4;
 
 use super::frame::{Packet, TcpFlags, Transport};
 
