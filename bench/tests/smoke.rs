@@ -78,7 +78,7 @@ fn itch_reports_every_row() {
     let work_dir = folder.path().to_str().unwrap();
     let (text, section) = run(&["itch", "--messages", "20000", "--symbols", "100", "--work-dir", work_dir, "--clean"]);
     assert_eq!(names(&section, "amounts").len(), 15);
-    assert_eq!(section["goals"].as_array().unwrap().len(), 6);
+    assert_eq!(section["goals"].as_array().unwrap().len(), 7);
     assert!(text.contains("messages by type: add ") && text.contains("end state, equal in all runs: "), "{text}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "--clean leaves nothing");
 }
