@@ -74,8 +74,8 @@ pub struct ArbiterConfig {
 
 impl Default for ArbiterConfig {
     /// Two lines, no server, all of the first session heard, 2^18 messages and 16 MiB held, 1,024 holes, 5 ms for the
-    /// other line, 1 ms for reordering, 4 requests from 50 ms on, 1,000 messages each, 16 in flight, gaps within 2 s,
-    /// lines dead after 3 s and degraded after 1 s.
+    /// other line, 1 ms for reordering, 4 requests from 50 ms on, 1,000 messages each, 16 in flight, gaps within 1.8 s (a
+    /// reader is to be told within 2 s, timers and schedulers included), lines dead after 3 s and degraded after 1 s.
     fn default() -> Self {
         Self {
             lines: 2,
@@ -93,8 +93,8 @@ impl Default for ArbiterConfig {
             request_messages: 1_000,
             requests_in_flight: 16,
             answers_in_parts: false,
-            gap_limit_ns: 2 * SECOND_NS,
-            end_gap_limit_ns: 2 * SECOND_NS,
+            gap_limit_ns: 1_800 * MILLISECOND_NS,
+            end_gap_limit_ns: 1_800 * MILLISECOND_NS,
             restart_settle_ns: SECOND_NS,
             restart_after_backward: 0,
             line_dead_after_ns: 3 * SECOND_NS,
