@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use shm_abi::board::RowImage;
-use shm_abi::record::{Side, StatusCause, flag, kind, trade_code};
+use shm_abi::record::{Side, StatusCause, flag, kind, official_code, trade_code};
 use shm_abi::segment::Segment;
 
 use crate::bus::{Recording, Seen};
@@ -88,12 +88,13 @@ impl Figures {
                     orders.remove(&id);
                 }
             }
+            kind::CLEAR => orders.retain(|_, order| order.instrument != seen.instrument_id),
             _ => {}
         }
     }
 
     /// Live orders of one instrument.
-    fn live_of(&self, instrument: u32) -> u64 {
+    pub fn live_of(&self, instrument: u32) -> u64 {
         let sides = [Side::Bid, Side::Ask];
         sides.iter().flat_map(|side| self.levels(instrument, *side)).map(|(_, _, orders)| orders).sum()
     }
@@ -124,6 +125,8 @@ fn letter(event: &Event<'_>, orders: &HashMap<u64, Order>) -> String {
         [kind::FILL, kind::CANCEL] => b'C',
         [kind::TRADE] => match event.orders[0].side_or_code {
             trade_code::CROSS_OPEN | trade_code::CROSS_CLOSE | trade_code::CROSS_HALT => b'Q',
+            // DSE: a trade against no order of the book. Nasdaq's are against orders that were never shown.
+            _ if event.orders[0].flags & flag::HIDDEN == 0 => b'Q',
             _ => b'P',
         },
         [kind::TRADE_BREAK] => b'B',
@@ -145,6 +148,15 @@ fn letter(event: &Event<'_>, orders: &HashMap<u64, Order>) -> String {
                 b'I'
             } else if first(kind::PRICE_BAND).is_some() {
                 b'J'
+            } else if let Some(price) = first(kind::OFFICIAL_PRICE) {
+                // DSE: reference prices come as orders, closing prices as trades.
+                if price.side_or_code == official_code::REFERENCE { b'A' } else { b'Q' }
+            } else if first(kind::INDICATIVE).is_some() {
+                b'I'
+            } else if first(kind::INDEX_VALUE).is_some() {
+                b'Z'
+            } else if first(kind::NEWS).is_some() {
+                b'N'
             } else {
                 b'?'
             }

@@ -13,6 +13,7 @@ mod engine_faults;
 mod engine_limits;
 mod faults;
 mod feed_faults;
+mod feeds;
 mod figures;
 mod harness;
 mod hostile;
