@@ -293,7 +293,8 @@ fn there_are_only_so_many_connections_and_the_next_is_told_why() {
     append(&config, "[control]\nconnections_max = 2\nidle_ms = 300\n");
     let _engine = start_as_written(&dir);
     let (mut first, mut second) = (Client::connect(&dir), Client::connect(&dir));
-    (first.page(), second.page());
+    first.page();
+    second.page();
     let mut third = Client::connect(&dir);
     let Some(Response { reply: Reply::Refused(refusal), .. }) = third.next() else { panic!("not refused") };
     assert!(refusal.code == RefusalCode::Limit && refusal.to_string().contains("control.connections_max = 2"));
