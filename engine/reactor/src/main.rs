@@ -192,15 +192,13 @@ fn run(plan: &EnginePlan, wait: Wait, control: Control) -> Result<(), String> {
     let running = Arc::new(AtomicUsize::new(lanes.len()));
     let (handles, ports): (Vec<_>, Vec<_>) = lanes.iter().map(|(plan, _)| feed_pair(FeedIdentity::of(plan))).unzip();
     let control = control.start(plan, handles, &segments, ids, stop.clone())?;
-    let (mut reactors, mut bells) = (Vec::new(), Vec::new());
+    let mut reactors = Vec::new();
     for ((lane_plan, lane), port) in lanes.into_iter().zip(ports) {
         let over = Over { running: running.clone(), stop: stop.clone() };
-        let bell = rt::Bell::default();
-        reactors.push(start_reactor(plan, lane_plan, lane, port, wait, over, bell.clone())?);
-        bells.push(bell);
+        reactors.push(start_reactor(plan, lane_plan, lane, port, wait, over)?);
     }
     notify(&[NotifyState::Ready]);
-    keep_house(&stop, &segments, &bells)?;
+    keep_house(&stop, &segments)?;
     notify(&[NotifyState::Stopping]);
     let mut outcome = Ok(());
     for reactor in reactors {
@@ -236,7 +234,6 @@ fn start_reactor(
     port: FeedPort,
     wait: Wait,
     over: Over,
-    bell: rt::Bell,
 ) -> Result<rt::Reactor, String> {
     let (feed, allow) = (lane_plan.feed.clone(), plan.allow.clone());
     let spin_ns = plan.engine.spin_us.saturating_mul(1_000);
@@ -245,11 +242,6 @@ fn start_reactor(
         let _over = over;
         let lane = Rc::new(RefCell::new(lane));
         rt::spawn_beside(lane::beat(lane.clone()));
-        rt::spawn_beside(async move {
-            loop {
-                bell.rung().await;
-            }
-        });
         FeedTask { plan: feed, allow, wait, spin_ns, stop, lane: lane.clone(), port }.run().await;
         lane.borrow_mut().close();
     };
@@ -261,30 +253,29 @@ fn start_reactor(
 /// shows some: a reactor that died takes the others with it, as only a restart brings it back.
 ///
 /// # Errors
-/// The lane whose reactor has shown no life for [`STALLED_LOOKS`], though it was woken at every look: only a new engine
-/// helps, which takes up where this one was.
-fn keep_house(stop: &AtomicBool, segments: &[Segment], bells: &[rt::Bell]) -> Result<(), String> {
+/// The lane whose reactor has shown no life for [`STALLED_LOOKS`]: only a new engine helps, which takes up where this one
+/// was.
+fn keep_house(stop: &AtomicBool, segments: &[Segment]) -> Result<(), String> {
     let watchdog = sd_notify::watchdog_enabled();
     let mut told = std::time::Instant::now();
     // Looks, not time: an engine that was stopped as a whole and continued finds every heartbeat old at first.
     let mut stalled = vec![0_u32; segments.len()];
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(HOUSEKEEPING);
-        for ((lane, bell), looks) in segments.iter().zip(bells).zip(&mut stalled) {
+        for (lane, looks) in segments.iter().zip(&mut stalled) {
             if lane.state() == Some(State::Closed) || lane.heartbeat_age_ns() < 2 * HEARTBEAT_INTERVAL_NS {
                 *looks = 0;
                 continue;
             }
-            bell.ring();
             *looks += 1;
             let (name, age_ms) = (&lane.lane(), lane.heartbeat_age_ns() / 1_000_000);
             if *looks == STALLED_WARNING {
-                tracing::warn!(lane = %name, age_ms, "its reactor shows no life; it is woken at every look");
+                tracing::warn!(lane = %name, age_ms, "its reactor shows no life");
             }
             if *looks == STALLED_LOOKS {
                 return Err(format!(
-                    "lane {name}: its reactor has shown no life for {age_ms} ms and cannot be woken; ending, so that a new \
-                     engine takes over"
+                    "lane {name}: its reactor has shown no life for {age_ms} ms; ending, so that a new engine \
+                     takes over"
                 ));
             }
         }

@@ -3,13 +3,14 @@
 //! The rules of dependencies.md hold here: addresses are resolved elsewhere before `connect` sees them, the hot receive
 //! is not glommio's but our own on the raw descriptor, and a reactor yields between bursts.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_lite::future;
 use glommio::net::{TcpStream, UdpSocket};
@@ -22,8 +23,12 @@ pub(crate) const IO_MEMORY_BYTES: usize = 1 << 20;
 /// Entries of each of its rings.
 pub(crate) const RING_DEPTH: usize = 256;
 /// How often a task that never sleeps must give way, so that the others of its core run: the heartbeat above all, which
-/// readers expect every 50 ms. Glommio's own 100 ms would let a spinning reactor seem half dead.
-const PREEMPT_EVERY: Duration = Duration::from_millis(10);
+/// readers expect every 50 ms.
+const TURN_EVERY: Duration = Duration::from_millis(10);
+/// When glommio's own timer asks for that: never. If it fires after the executor has looked at its rings and before it
+/// begins to run tasks (the thread was off its core for that long), glommio 0.9 takes "nothing ran" for "nothing is to
+/// run" and parks with runnable tasks in its queue; with all timers due already, for ever. So turns are ours to take.
+const PREEMPT_NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// Glommio refuses to start under this memlock limit.
 pub(crate) const MEMLOCK_MIN_BYTES: u64 = 512 << 10;
 
@@ -44,7 +49,7 @@ impl Reactor {
             .name(name)
             .io_memory(IO_MEMORY_BYTES)
             .ring_depth(RING_DEPTH)
-            .preempt_timer(PREEMPT_EVERY)
+            .preempt_timer(PREEMPT_NEVER)
             .spawn(main)
             .map(Reactor)
             .map_err(|error| error.to_string())
@@ -64,45 +69,46 @@ pub(crate) fn spawn_beside(task: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(task).detach();
 }
 
-/// Wakes a reactor from another thread, for when its own alarm fails: glommio 0.9 has been seen asleep with timers due
-/// and none of them handed to the kernel.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Bell(Arc<Mutex<Option<Waker>>>);
-
-impl Bell {
-    /// Wakes the reactor that waits for it, and with it whatever is due there.
-    pub(crate) fn ring(&self) {
-        // Consumed by waking: a waker of glommio must not be dropped by another thread for nothing.
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(waker) = waiting {
-            waker.wake();
-        }
-    }
-
-    /// Waits for the next ring.
-    pub(crate) async fn rung(&self) {
-        let mut asked = false;
-        future::poll_fn(|context| {
-            let waited = std::mem::replace(&mut asked, true);
-            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if waited && waiting.is_none() {
-                return Poll::Ready(());
-            }
-            *waiting = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
 /// Sleeps for `ns` nanoseconds.
 pub(crate) async fn sleep(ns: u64) {
     glommio::timer::sleep(Duration::from_nanos(ns)).await;
 }
 
-/// Lets other tasks of this reactor run if their turn has come. Costs a flag when it has not.
+thread_local! {
+    /// When a task of this reactor last gave way to timers.
+    static LAST_TURN: Cell<Instant> = Cell::new(Instant::now());
+}
+
+/// Lets other tasks of this reactor run if their turn has come. Costs a look at the clock when it has not.
 pub(crate) async fn yield_if_needed() {
-    glommio::yield_if_needed().await;
+    let now = Instant::now();
+    if now.duration_since(LAST_TURN.get()) < TURN_EVERY {
+        glommio::yield_if_needed().await;
+    } else {
+        LAST_TURN.set(now);
+        give_way().await;
+    }
+}
+
+/// Lets every task run whose time has come. Glommio looks at its timers when no task is ready, so to stay ready, as a
+/// plain yield does, would not do.
+async fn give_way() {
+    let mut ns = 1_000;
+    let mut nap = pin!(sleep(ns));
+    let mut waited = false;
+    future::poll_fn(|context| {
+        if waited {
+            return nap.as_mut().poll(context);
+        }
+        waited = true;
+        while nap.as_mut().poll(context).is_ready() {
+            // Over before it began.
+            ns *= 2;
+            nap.set(sleep(ns));
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Runs blocking work (name resolution) off the reactor.
@@ -187,27 +193,47 @@ impl AsRawFd for Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
 
-    #[test]
-    fn a_ring_wakes_a_reactor_that_nothing_else_would() {
-        let bell = Bell::default();
-        let (waiting, rings) = (bell.clone(), 100);
-        let reactor = Reactor::spawn("bell", None, move || async move {
-            for _ in 0..rings {
-                waiting.rung().await;
-            }
-        })
-        .unwrap();
+    /// Waits for the end of reactors, which a fault would put to sleep for ever.
+    fn assert_ends(reactors: Vec<Reactor>) {
         let (ended, end) = std::sync::mpsc::channel();
-        let joined = std::thread::spawn(move || {
-            reactor.join().unwrap();
+        std::thread::spawn(move || {
+            reactors.into_iter().for_each(|reactor| reactor.join().unwrap());
             ended.send(()).unwrap();
         });
-        // A ring that nobody waits for yet is lost: the next one is not.
-        while end.recv_timeout(Duration::from_millis(1)).is_err() {
-            bell.ring();
-        }
-        joined.join().unwrap();
+        end.recv_timeout(Duration::from_secs(60)).expect("the reactors to end");
+    }
+
+    #[test]
+    fn who_never_sleeps_lets_the_others_beat() {
+        let reactor = Reactor::spawn("busy", None, || async {
+            let beats = Rc::new(Cell::new(0));
+            let counted = beats.clone();
+            spawn_beside(async move {
+                while counted.get() < 5 {
+                    sleep(1_000).await;
+                    counted.set(counted.get() + 1);
+                }
+            });
+            while beats.get() < 5 {
+                yield_if_needed().await;
+            }
+        });
+        assert_ends(vec![reactor.unwrap()]);
+    }
+
+    #[test]
+    fn a_thread_that_was_off_its_core_goes_on() {
+        // Sleeps so short that all are due by the time a thread is on its core again, of which there are too few.
+        let threads = 8 * std::thread::available_parallelism().map_or(2, usize::from);
+        let naps = || async {
+            for _ in 0..10_000 {
+                give_way().await;
+            }
+        };
+        assert_ends((0..threads).map(|_| Reactor::spawn("crowded", None, naps).unwrap()).collect());
     }
 }

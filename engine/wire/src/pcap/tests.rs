@@ -298,7 +298,7 @@ proptest! {
         }
         let mut shuffled: Vec<_> = segments.iter().chain(segments.iter().step_by(3)).zip(&keys).collect();
         shuffled.sort_by_key(|(_, key)| **key);
-        let mut streams = Streams::default();
+        let mut streams = Streams::new(StreamLimits { max_held_segments: 600, ..StreamLimits::default() });
         let mut read = vec![];
         let mut push = |sequence: u32, flags: u8, payload: &[u8]| {
             let mut bytes = file_header();

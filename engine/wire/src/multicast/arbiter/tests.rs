@@ -206,7 +206,7 @@ fn requests_are_repeated_alternately_and_bounded() {
 
 #[test]
 fn a_hole_is_declared_within_its_limit_whatever_happens() {
-    let mut bench = Bench::new(ArbiterConfig { request_tries: 16, ..one_line() });
+    let mut bench = Bench::new(ArbiterConfig { request_tries: 16, gap_limit_ns: 2_000 * MILLISECOND_NS, ..one_line() });
     bench.a(2, 2);
     bench.pass_ms(1_999);
     assert_eq!(bench.out(), ["OURS from 1"]);
