@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use shm_abi::sys::{monotonic_ns, realtime_ns};
-use wire::itch50::WINDOW;
+use wire::dialect::WINDOW;
 use wire::multicast::{Arbiter, ArbiterConfig, GapReason, LineId, SessionKey, SessionStart, Sink, Source};
 use wire::{MessageAt, Nanos, mold};
 

@@ -13,7 +13,7 @@ use market::{DenseIds, MessageAt, Stamps};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter};
 use shm_abi::sys::realtime_ns;
 use wire::BATCH;
-use wire::itch50::WINDOW;
+use wire::dialect::WINDOW;
 use wire::mold::{self, PacketBuilder};
 use wire::multicast::{Body, SessionKey};
 

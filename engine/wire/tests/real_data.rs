@@ -11,7 +11,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use wire::itch50::{Message, OpKind, decode_op_at};
+use wire::dialect::{NASDAQ_50, OpKind};
+use wire::itch50::Message;
 use wire::itchfile::Messages;
 use wire::soupbin::client::{Client, ClientConfig, ClientTimers, Step};
 use wire::soupbin::server::{Server, ServerStep, ServerTimers};
@@ -83,9 +84,9 @@ fn find(file: &[u8]) -> Found {
             _ => {}
         }
         // Executions of orders are summed from the straight decode, in place in the file.
-        let op = decode_op_at(file, offset, bytes.len());
+        let op = NASDAQ_50.decode_at(file, offset, bytes.len());
         if op.kind == OpKind::Execute || (op.kind == OpKind::ExecutePrice && op.printable) {
-            found.executed_total += u64::from(op.quantity);
+            found.executed_total += op.quantity;
         }
     }
     found.symbols_seen = symbols.len();

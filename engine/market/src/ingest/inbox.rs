@@ -1,7 +1,7 @@
 //! The receive buffer: bytes come in at the end, packets leave at the front, and a message can be read past its end by
 //! as much as the straight decode loads.
 
-use wire::itch50::WINDOW;
+use wire::dialect::WINDOW;
 use wire::soupbin::frame::PACKET_MAX_BYTES;
 
 /// A buffer that always has room for one whole packet behind what is waiting.

@@ -5,7 +5,7 @@ use shm_abi::counters::{FeedCounter, LaneCounter};
 use shm_abi::layout::FeedState;
 use shm_abi::sys::realtime_ns;
 use wire::Nanos;
-use wire::itch50::WINDOW;
+use wire::dialect::WINDOW;
 use wire::multicast::{LineId, Source};
 
 use super::dial::Dialler;

@@ -253,21 +253,4 @@ proptest! {
             prop_assert_eq!(op.kind, dialect.decode_at(message, 0, message.len()).kind);
         }
     }
-
-    #[test]
-    fn as_the_decode_before_it(bytes in bytes()) {
-        use crate::itch50;
-        let old = itch50::decode_op_at(&bytes, 0, bytes.len());
-        let new = settled(NASDAQ_50.decode_at(&bytes, 0, bytes.len()));
-        prop_assert_eq!(old.kind as u8, new.kind as u8);
-        if new.kind < OpKind::Other {
-            let old = settled(Op {
-                reference: old.reference, new_reference: old.new_reference, match_number: old.match_number,
-                timestamp_ns: old.timestamp_ns, quantity: old.quantity.into(), price: old.price, slot: old.slot,
-                locate: old.locate.into(), kind: new.kind, side: old.side, printable: old.printable,
-                form_length: new.form_length,
-            });
-            prop_assert_eq!(old, new);
-        }
-    }
 }
