@@ -10,11 +10,13 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future;
 use glommio::net::{TcpStream, UdpSocket};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+use wire::Nanos;
 
 use crate::sys;
 
@@ -24,7 +26,7 @@ pub(crate) const IO_MEMORY_BYTES: usize = 1 << 20;
 pub(crate) const RING_DEPTH: usize = 256;
 /// How often a task that never sleeps must give way, so that the others of its core run: the heartbeat above all, which
 /// readers expect every 50 ms.
-const TURN_EVERY: Duration = Duration::from_millis(10);
+const TURN_EVERY_NS: u64 = 10_000_000;
 /// When glommio's own timer asks for that: never. If it fires after the executor has looked at its rings and before it
 /// begins to run tasks (the thread was off its core for that long), glommio 0.9 takes "nothing ran" for "nothing is to
 /// run" and parks with runnable tasks in its queue; with all timers due already, for ever. So turns are ours to take.
@@ -76,13 +78,12 @@ pub(crate) async fn sleep(ns: u64) {
 
 thread_local! {
     /// When a task of this reactor last gave way to timers.
-    static LAST_TURN: Cell<Instant> = Cell::new(Instant::now());
+    static LAST_TURN: Cell<Nanos> = const { Cell::new(Nanos(0)) };
 }
 
-/// Lets other tasks of this reactor run if their turn has come. Costs a look at the clock when it has not.
-pub(crate) async fn yield_if_needed() {
-    let now = Instant::now();
-    if now.duration_since(LAST_TURN.get()) < TURN_EVERY {
+/// Lets other tasks of this reactor run if their turn has come. `now`: the caller has read the clock anyway.
+pub(crate) async fn yield_if_needed(now: Nanos) {
+    if now.since(LAST_TURN.get()) < TURN_EVERY_NS {
         glommio::yield_if_needed().await;
     } else {
         LAST_TURN.set(now);
@@ -195,6 +196,8 @@ impl AsRawFd for Connection {
 mod tests {
     use std::rc::Rc;
 
+    use shm_abi::sys::monotonic_ns;
+
     use super::*;
 
     /// Waits for the end of reactors, which a fault would put to sleep for ever.
@@ -219,7 +222,7 @@ mod tests {
                 }
             });
             while beats.get() < 5 {
-                yield_if_needed().await;
+                yield_if_needed(Nanos(monotonic_ns())).await;
             }
         });
         assert_ends(vec![reactor.unwrap()]);

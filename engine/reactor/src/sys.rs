@@ -71,6 +71,7 @@ pub(crate) enum Received {
 }
 
 /// Room for one timestamp control message, aligned as the kernel wants it.
+#[derive(Clone)]
 #[repr(align(8))]
 struct Control([u8; 64]);
 
@@ -168,11 +169,14 @@ pub(crate) const DATAGRAM_BURST: usize = 64;
 /// Places for the datagrams of one call, with everything that the kernel needs to fill them: made once.
 pub(crate) struct DatagramBuffer {
     /// [`DATAGRAM_BURST`] places, then slack that is never filled, so that a message can be read past its end.
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     place: usize,
-    controls: Box<[Control]>,
-    vectors: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
+    _controls: Vec<Control>,
+    /// Each points at one place.
+    _vectors: Vec<libc::iovec>,
+    /// Each points at one vector and one control area. None of the four is ever resized, so what they hold stays where it
+    /// is however this struct moves.
+    headers: Vec<libc::mmsghdr>,
     filled: usize,
 }
 
@@ -192,16 +196,23 @@ pub(crate) struct Datagram {
 impl DatagramBuffer {
     /// Places of `place` bytes each, and `slack` bytes behind the last.
     pub(crate) fn new(place: usize, slack: usize) -> DatagramBuffer {
-        // SAFETY: `iovec` and `mmsghdr` are plain data, for which all zeros is valid.
-        let (vector, header): (libc::iovec, libc::mmsghdr) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        DatagramBuffer {
-            bytes: vec![0; DATAGRAM_BURST * place + slack].into_boxed_slice(),
-            place,
-            controls: (0..DATAGRAM_BURST).map(|_| Control([0; 64])).collect(),
-            vectors: vec![vector; DATAGRAM_BURST].into_boxed_slice(),
-            headers: vec![header; DATAGRAM_BURST].into_boxed_slice(),
-            filled: 0,
-        }
+        let mut bytes = vec![0; DATAGRAM_BURST * place + slack];
+        let mut controls = vec![Control([0; 64]); DATAGRAM_BURST];
+        let (first_place, first_control) = (bytes.as_mut_ptr(), controls.as_mut_ptr());
+        let mut vectors: Vec<libc::iovec> = (0..DATAGRAM_BURST)
+            .map(|index| libc::iovec { iov_base: first_place.wrapping_add(index * place).cast(), iov_len: place })
+            .collect();
+        let first_vector = vectors.as_mut_ptr();
+        let headers = (0..DATAGRAM_BURST).map(|index| {
+            // SAFETY: `mmsghdr` is plain data, for which all zeros is valid.
+            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+            header.msg_hdr.msg_iov = first_vector.wrapping_add(index);
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = first_control.wrapping_add(index).cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>();
+            header
+        });
+        DatagramBuffer { headers: headers.collect(), bytes, place, _controls: controls, _vectors: vectors, filled: 0 }
     }
 
     /// All places: what [`Datagram::at`] is relative to.
@@ -214,19 +225,14 @@ impl DatagramBuffer {
     /// # Errors
     /// Whatever `recvmmsg` says, but for "nothing there" and "interrupted".
     pub(crate) fn receive(&mut self, socket: RawFd) -> io::Result<usize> {
-        self.filled = 0;
-        // The pointers are written anew each time: the kernel has shortened the lengths, and the struct may have moved.
-        let places = self.bytes.chunks_exact_mut(self.place).zip(&mut self.controls);
-        for (((place, control), vector), header) in places.zip(&mut self.vectors).zip(&mut self.headers) {
-            *vector = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = control.0.len();
+        // The kernel has shortened the lengths of those that it filled.
+        for header in &mut self.headers[..self.filled] {
+            header.msg_hdr.msg_controllen = size_of::<Control>();
             header.msg_hdr.msg_flags = 0;
         }
+        self.filled = 0;
         // SAFETY: there are DATAGRAM_BURST headers, each pointing at one place, one vector and one control area of its
-        // own, all ours, of the lengths given, and alive through the call; no timeout is given.
+        // own, all ours, of the lengths given, never resized, and alive through the call; no timeout is given.
         let count = unsafe {
             libc::recvmmsg(
                 socket,

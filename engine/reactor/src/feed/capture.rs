@@ -90,7 +90,7 @@ async fn play(task: &mut FeedTask, bytes: &[u8], pace: Pace, transport: &Transpo
         player.packet(task, transport, &packet, Nanos(last_ns));
         count += 1;
         if count % PACKETS_PER_TURN == 0 {
-            rt::yield_if_needed().await;
+            rt::yield_if_needed(now()).await;
             if task.stopping() {
                 return Ok("stopped".into());
             }

@@ -149,7 +149,7 @@ impl DatagramFeed<'_> {
             }
             if taken > 0 {
                 heard = at;
-                rt::yield_if_needed().await;
+                rt::yield_if_needed(at).await;
             } else {
                 self.wait(lines, at, heard).await;
             }
@@ -316,7 +316,7 @@ impl DatagramFeed<'_> {
     async fn wait(&self, lines: &[DatagramSocket], at: Nanos, heard: Nanos) {
         if self.task.spins(at.since(heard)) {
             std::hint::spin_loop();
-            rt::yield_if_needed().await;
+            rt::yield_if_needed(at).await;
             return;
         }
         let side = at < self.answers_until || self.image.is_busy();

@@ -199,7 +199,7 @@ impl SoupFeed<'_> {
             }
             match received {
                 Received::WouldBlock => self.wait(connection, at, heard).await,
-                _ => rt::yield_if_needed().await,
+                _ => rt::yield_if_needed(at).await,
             }
         }
     }
@@ -220,7 +220,7 @@ impl SoupFeed<'_> {
     async fn wait(&self, connection: &Connection, at: Nanos, heard: Nanos) {
         if self.task.spins(at.since(heard)) {
             std::hint::spin_loop();
-            rt::yield_if_needed().await;
+            rt::yield_if_needed(at).await;
             return;
         }
         let due = self.soup.poll_timeout().map_or(STOP_LATENCY_NS, |due| due.since(at));
