@@ -122,7 +122,7 @@ extern "C" {
 #define TL_ROW_RETRIES           64
 #define TL_LEVEL_WORDS           3
 #define TL_DEPTH_CLASS_MAX       200
-#define TL_HEARTBEAT_LIMIT_NS    250000000
+#define TL_HEARTBEAT_LIMIT_NS    240000000
 #define TL_SEGMENT_REPLAY        1
 #define TL_INSTRUMENT_NONE       UINT64_C(0x00000000ffffffff)
 #define TL_PROVIDER_TRAITS_BYTES 112

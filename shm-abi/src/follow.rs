@@ -101,7 +101,7 @@ pub enum Notice {
     /// The lane's writer began anew. The old sequence has been read to its end, and number 0 of the new one follows. Also
     /// ends a silence.
     Restarted(Restarted),
-    /// The ring is empty and its writer has shown no life for 250 ms. Said once; what comes next is [`Notice::Back`],
+    /// The ring is empty and its writer has shown no life for 240 ms. Said once; what comes next is [`Notice::Back`],
     /// [`Notice::Restarted`], or records that were already in the ring.
     Silent,
     /// The writer shows life again.

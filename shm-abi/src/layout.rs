@@ -117,8 +117,9 @@ impl State {
 
 /// A writer shows life every this many nanoseconds.
 pub const HEARTBEAT_INTERVAL_NS: u64 = 50_000_000;
-/// A heartbeat older than this means the writer is silent.
-pub const HEARTBEAT_LIMIT_NS: u64 = 250_000_000;
+/// A heartbeat older than this means the writer is silent. Readers are to know of a death within 250 ms: 10 ms are left for
+/// them to look.
+pub const HEARTBEAT_LIMIT_NS: u64 = 240_000_000;
 
 /// Entries of the feed table.
 pub const FEEDS_MAX: usize = 16;

@@ -17,7 +17,7 @@ pub enum Event<'r> {
     /// The engine began anew. The old sequence has been read to its end, and number 0 of the new one follows. Also ends a
     /// silence.
     Restarted(Restarted),
-    /// The ring is empty and its writer has shown no life for 250 ms. Said once; what comes next is
+    /// The ring is empty and its writer has shown no life for 240 ms. Said once; what comes next is
     /// [`Event::WriterBack`], [`Event::Restarted`], or records that were already in the ring.
     WriterSilent,
     /// The writer shows life again.

@@ -117,7 +117,7 @@ impl Lane {
         self.segment.state()
     }
 
-    /// Time since the writer's last sign of life. Over 250 ms it counts as silent.
+    /// Time since the writer's last sign of life. Over 240 ms it counts as silent.
     pub fn heartbeat_age(&self) -> Duration {
         Duration::from_nanos(self.segment.heartbeat_age_ns())
     }

@@ -214,7 +214,7 @@ pub enum LaneState {
     Recovering,
     /// It shows life.
     Live,
-    /// No sign of life for 250 ms.
+    /// No sign of life for 240 ms.
     Silent,
     /// It has ended in order.
     Closed,

@@ -27,7 +27,7 @@ pub(crate) struct LaneSample {
     pub(crate) dir: String,
     /// `recovering`, `live`, `closed`, or `unknown`.
     pub(crate) state: &'static str,
-    /// Whether the writer has shown life within 250 ms.
+    /// Whether the writer has shown life within 240 ms.
     pub(crate) alive: bool,
     pub(crate) heartbeat_age_ns: u64,
     /// 16 hex digits.

@@ -123,7 +123,7 @@ pub enum LaneState {
     Live,
     /// Its engine rebuilds its books: snapshots wait.
     Recovering,
-    /// No sign of life for 250 ms.
+    /// No sign of life for 240 ms.
     Silent,
     /// Ended in order.
     Closed,

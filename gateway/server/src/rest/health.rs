@@ -30,7 +30,7 @@ pub(crate) struct Health {
     #[schema(value_type = HealthStatus)]
     status: &'static str,
     /// What is not as it should be.
-    #[schema(example = json!(["lane0: the engine has shown no life for 250 ms"]))]
+    #[schema(example = json!(["lane0: the engine has shown no life for 240 ms"]))]
     reasons: Vec<String>,
     /// Every lane.
     lanes: Vec<LaneHealth>,
@@ -56,7 +56,7 @@ pub(super) enum LaneStateName {
     Recovering,
     /// It shows life.
     Live,
-    /// No sign of life for 250 ms.
+    /// No sign of life for 240 ms.
     Silent,
     /// It has ended in order.
     Closed,
@@ -259,8 +259,8 @@ fn shard_reasons(shards: &[Arc<ShardReport>], lanes: &[Lane]) -> Vec<String> {
 #[utoipa::path(get, path = "/health", tag = "state", responses(
     (status = 200, description = "The process serves.", body = Health, example = json!({
         "status": "degraded",
-        "reasons": ["lane0: the engine has shown no life for 250 ms"],
-        "lanes": [{"name": "lane0", "state": "silent", "reason": "the engine has shown no life for 250 ms"}]
+        "reasons": ["lane0: the engine has shown no life for 240 ms"],
+        "lanes": [{"name": "lane0", "state": "silent", "reason": "the engine has shown no life for 240 ms"}]
     })),
     (status = 400, description = "`bad_request`, `unknown_field`", body = ErrorBody),
 ))]

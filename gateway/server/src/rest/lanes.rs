@@ -172,7 +172,7 @@ impl Lane {
         let open = self.open.as_ref()?;
         match open.state() {
             LaneState::Closed => Some("the engine has ended in order"),
-            LaneState::Silent => Some("the engine has shown no life for 250 ms"),
+            LaneState::Silent => Some("the engine has shown no life for 240 ms"),
             LaneState::Recovering => Some("the engine is rebuilding its books"),
             LaneState::Live | LaneState::Absent => None,
         }
