@@ -9,6 +9,8 @@ use crate::gateway::{Gateway, frame};
 const WARM_UP_ROUNDS: usize = 3;
 /// Rounds whose cost is measured.
 const ROUNDS: usize = 20;
+/// Sets of them, of which one must leave memory as it was.
+const SETS_MAX: usize = 5;
 /// Connections of each kind in a round, open at the same time.
 const TOGETHER: usize = 12;
 /// What the measured rounds may leave behind: the allocator's pools, which settle within some tens of rounds at about four
@@ -103,12 +105,17 @@ fn garbage_giants_and_floods_leave_memory_as_it_was() {
     for _ in 0..WARM_UP_ROUNDS {
         round(&gateway, &assaults);
     }
-    let before = gateway.resident_bytes();
-    for _ in 0..ROUNDS {
-        round(&gateway, &assaults);
+    // A leak grows with every set of rounds. The peak of what lives at once may also grow, when the machine has so much else to
+    // do that more of it overlaps; but not every time.
+    let mut grown = vec![];
+    while grown.iter().all(|grown| *grown >= NOISE_BYTES) {
+        assert!(grown.len() < SETS_MAX, "the gateway grows by {grown:?} bytes with every {ROUNDS} rounds");
+        let before = gateway.resident_bytes();
+        for _ in 0..ROUNDS {
+            round(&gateway, &assaults);
+        }
+        grown.push(gateway.resident_bytes().saturating_sub(before));
     }
-    let grown = gateway.resident_bytes().saturating_sub(before);
-    assert!(grown < NOISE_BYTES, "the gateway has grown by {grown} bytes, from {before}");
     assert!(gateway.websocket("/ws/v1").text().contains("hello"), "others go on");
 }
 
