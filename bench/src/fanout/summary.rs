@@ -190,6 +190,7 @@ impl Summary {
             section.latencies.extend(cell.slow_age.row());
         }
         section.amounts.extend(self.cells.iter().flat_map(Cell::amounts));
+        section.amounts.extend(self.floor_share());
         for note in [
             "latencies: from the ring's publish stamp to the end of the subscriber's read",
             "peers look at the ring once in a millisecond, tokio's finest timer: cheap, and up to 1 ms of their latency",
@@ -214,6 +215,19 @@ impl Summary {
             Name::Stopped => self.stopped_goals(),
             _ => vec![],
         }
+    }
+
+    /// What the sends alone take of the peer's time: no server of this kind can get below.
+    fn floor_share(&self) -> Option<AmountRow> {
+        let floor = &self.cell(Name::Many, Server::Floor, false)?.cpu_us;
+        let theirs = &self.cell(Name::Many, TUNGSTENITE, false)?.cpu_us;
+        let shares: Vec<f64> = floor.iter().zip(theirs).map(|(floor, theirs)| floor / theirs).collect();
+        Some(AmountRow::new(
+            Kind::Floor,
+            "1000x100: bare send loop's time in sends / tokio-tungstenite's time",
+            "x",
+            &shares,
+        ))
     }
 
     fn cpu_goal(&self) -> Goal {
@@ -319,6 +333,17 @@ mod tests {
         assert_eq!(verdicts(&summary, &[Name::Many], None), [Verdict::Missed, Verdict::Missed], "1.3x, one");
         let why = verdicts(&summary, &[Name::Many], Some("small"));
         assert_eq!(why, [Verdict::None("small".into()), Verdict::None("small".into())]);
+    }
+
+    #[test]
+    fn the_sends_alone_are_shown_as_a_share_of_the_peer_s_time() {
+        let many = Scenario::of(Name::Many, u32::MAX);
+        let mut summary = Summary::default();
+        summary.push(&many, TUNGSTENITE, false, outcome(100, 5.0, 0));
+        assert!(summary.floor_share().is_none(), "no floor");
+        summary.push(&many, Server::Floor, false, outcome(100, 4.0, 0));
+        let row = format!("{:?}", summary.floor_share().unwrap());
+        assert!(row.contains("0.8"), "{row}");
     }
 
     #[test]
