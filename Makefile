@@ -56,6 +56,10 @@ miri: check-tools ## runs shm-abi's in-memory tests under Miri, where it can be 
 proof: ## kill loops, loom, Miri, long fuzzing, soak: what CI has no time for; writes bench/results
 	bench/proof.sh
 
+.PHONY: fuzz
+fuzz: check-tools ## runs every fuzz target for FUZZ_SECONDS (60), a core each; writes bench/results
+	bench/fuzz.sh
+
 .PHONY: bench
 bench: check-tools ## measures every promise against its floor and its peers; writes bench/results
 	$(CARGO) build --release --locked -p ticklane-bench -p ticklane-engine -p ticklane-venue -p ticklane-gateway

@@ -48,28 +48,9 @@ if bench/autobahn.sh >target/proof-autobahn.log 2>&1; then echo "passed   autoba
 elif [ $? -eq 77 ]; then skip autobahn "$(tail -1 target/proof-autobahn.log)"
 else echo "FAILED   autobahn: target/proof-autobahn.log" | tee -a "$log"; failed=1; fi
 
-# Coverage-guided fuzzing through cargo-fuzz where it is installed; else the same targets' libFuzzer programs, built by
-# hand with nightly's sanitizer coverage.
-if command -v cargo-fuzz >/dev/null; then
-  for crate in engine/wire shm-abi gateway/core; do
-    for target in "$crate"/fuzz/fuzz_targets/*.rs; do
-      name=$(basename "$target" .rs)
-      part "fuzz-$name" bash -c "cd $crate && cargo +nightly fuzz run $name -- -max_total_time=$FUZZ_SECONDS"
-    done
-  done
-elif cargo +nightly --version >/dev/null 2>&1; then
-  flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
-  for crate in engine/wire shm-abi gateway/core; do
-    part "fuzz-build-${crate##*/}" env RUSTFLAGS="$flags" CARGO_TARGET_DIR="$PWD/target/fuzz" \
-      cargo +nightly build --release --target x86_64-unknown-linux-gnu --manifest-path "$crate/fuzz/Cargo.toml"
-    for target in "$crate"/fuzz/fuzz_targets/*.rs; do
-      name=$(basename "$target" .rs)
-      part "fuzz-$name" "target/fuzz/x86_64-unknown-linux-gnu/release/$name" -max_total_time="$FUZZ_SECONDS"
-    done
-  done
-else
-  skip fuzz "neither cargo-fuzz nor a nightly toolchain"
-fi
+if FUZZ_SECONDS=$FUZZ_SECONDS bench/fuzz.sh >target/proof-fuzz.log 2>&1; then echo "passed   fuzz: bench/results/fuzz.txt" | tee -a "$log"
+elif [ $? -eq 77 ]; then skip fuzz "$(tail -1 target/proof-fuzz.log)"
+else echo "FAILED   fuzz: target/proof-fuzz.log" | tee -a "$log"; failed=1; fi
 
 soak() {
   local out
