@@ -58,4 +58,7 @@ soak() {
   echo "$out"
 }
 part soak soak
+if bench/demo.sh >target/proof-demo.log 2>&1; then echo "passed   demo: $(tail -1 target/proof-demo.log)" | tee -a "$log"
+elif [ $? -eq 77 ]; then skip demo "$(tail -1 target/proof-demo.log)"
+else echo "FAILED   demo: target/proof-demo.log" | tee -a "$log"; failed=1; fi
 exit $failed

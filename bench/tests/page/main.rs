@@ -72,6 +72,29 @@ fn the_page_waits_for_the_engine_and_then_shows_its_market() {
     drop((engine, venue));
 }
 
+/// Part of `bench/demo.sh`, which names the page, and a file that it makes at the end of the build: its UNIX time, ns.
+#[test]
+fn the_page_of_a_demo_moves() {
+    let (Ok(address), Ok(go)) = (std::env::var("TICKLANE_PAGE"), std::env::var("TICKLANE_PAGE_GO")) else {
+        return eprintln!("SKIPPED (TICKLANE_PAGE is not set): bench/demo.sh tries the demo");
+    };
+    let dir = Dir::new();
+    let Some(mut browser) = Browser::start(&dir) else { return };
+    // However long the build takes, it is not this test's time.
+    let began_ns = loop {
+        match std::fs::read_to_string(&go).map(|text| text.trim().parse::<u64>()) {
+            Ok(Ok(began_ns)) => break began_ns,
+            _ => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    };
+    wait_until("the demo's gateway", || std::net::TcpStream::connect(&address).is_ok());
+    browser.open(&format!("http://{address}/"));
+    wait_for_a_move(&mut browser);
+    let moved_ms = (shm_abi::sys::realtime_ns() - began_ns) / 1_000_000;
+    eprintln!("moved {moved_ms} ms after the end of the build");
+    browser.expect_quiet(&address);
+}
+
 /// What stands in the page's ladder, best first, as `/api/v1/depth` gives it.
 fn ladder(browser: &mut Browser) -> Value {
     browser.value(
