@@ -50,6 +50,50 @@ fn memory_that_cannot_be_locked_is_told_and_refused_only_where_locking_is_requir
     assert_refused("require", &output, 1, &["cannot be locked", "LimitMEMLOCK=infinity", "lock_memory = \"try\""]);
 }
 
+/// The scheduling policy of a process' thread, field 41 of its `stat`: 1 is SCHED_FIFO; and its real-time priority, field 40.
+fn scheduling(engine: &Engine, thread: &str) -> (u32, u32) {
+    let tasks = format!("/proc/{}/task", engine.process.id());
+    for task in std::fs::read_dir(tasks).unwrap() {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+        let Some((head, tail)) = stat.rsplit_once(") ") else { continue };
+        if head.split_once('(').is_some_and(|(_, name)| name.starts_with(thread)) {
+            // The tail begins with field 3.
+            let field = |number: usize| tail.split(' ').nth(number - 3).unwrap().parse::<u32>().unwrap();
+            if field(41) == 1 {
+                return (1, field(40));
+            }
+        }
+    }
+    (0, 0)
+}
+
+#[test]
+fn a_priority_that_is_refused_is_told_once_and_one_that_is_granted_is_the_reactor_s() {
+    let dir = Dir::new();
+    let venue = endless(&dir, "5000");
+    let wanted = || EngineOptions { engine: "realtime_priority = 5", ..EngineOptions::to(venue.port) };
+    let without = ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice", "prlimit", "--rtprio=0"];
+    if can(without[0], &[&without[1..], &["true"]].concat()) {
+        let engine = Engine::start_under(&dir, &wanted(), &without);
+        wait_for_more(&engine.segment(), 1_000);
+        let log = engine.process.log();
+        assert_eq!(log.matches("no real-time priority").count(), 1, "one warning: {log}");
+        assert!(log.contains("LimitRTPRIO"), "{log}");
+        assert_eq!(scheduling(&engine, "lane0"), (0, 0));
+        assert!(engine.process.terminate().success());
+    } else {
+        skipped("setpriv or prlimit may not be used", "a priority that is refused");
+    }
+    if !can("chrt", &["--fifo", "5", "true"]) {
+        return skipped("no right to real-time priority", "a priority that is granted");
+    }
+    let dir = Dir::new();
+    let engine = Engine::start(&dir, &wanted());
+    wait_for_more(&engine.segment(), 1_000);
+    assert_eq!(scheduling(&engine, "lane0"), (1, 5));
+    assert!(!engine.process.log().contains("no real-time priority"));
+}
+
 #[test]
 fn a_core_that_is_not_allowed_is_named_with_those_that_are() {
     let cores = std::thread::available_parallelism().unwrap().get();

@@ -364,7 +364,7 @@ const TABLE: &[(u32, &str, &[Shown])] = &[
     (
         41,
         "no right to real-time priority",
-        &[None("the engine asks for none: it has no such setting, and a pinned core is what keeps others away")],
+        &[Test(LIMITS, "a_priority_that_is_refused_is_told_once_and_one_that_is_granted_is_the_reactor_s")],
     ),
     (42, "clock jumps", &[Test(LIMITS, "the_clock_jumps_by_an_hour_to_and_fro_and_no_timer_notices")]),
     (

@@ -48,6 +48,11 @@ fn configs_that_cannot_work_are_refused_with_field_value_and_expectation() {
             &["sping_us", "unknown field"],
         ),
         (
+            "priority",
+            EngineOptions { engine: "realtime_priority = 100", ..EngineOptions::to(9) },
+            &["engine.realtime_priority = 100", "1 to 99"],
+        ),
+        (
             "depth",
             EngineOptions { lane: "depth_by_symbol = { AAPL = 11 }", ..EngineOptions::to(9) },
             &["AAPL = 11", "0, 5, 10"],

@@ -238,8 +238,10 @@ fn start_reactor(
     let (feed, allow) = (lane_plan.feed.clone(), plan.allow.clone());
     let spin_ns = plan.engine.spin_us.saturating_mul(1_000);
     let stop = over.stop.clone();
+    let priority = plan.engine.realtime_priority;
     let main = move || async move {
         let _over = over;
+        take_priority(priority, &feed.name);
         let lane = Rc::new(RefCell::new(lane));
         rt::spawn_beside(lane::beat(lane.clone()));
         FeedTask { plan: feed, allow, wait, spin_ns, stop, lane: lane.clone(), port }.run().await;
@@ -247,6 +249,19 @@ fn start_reactor(
     };
     rt::Reactor::spawn(&lane_plan.plan.lane, lane_plan.config.core, main)
         .map_err(|error| format!("lane {}: its reactor did not start: {error}", lane_plan.plan.lane))
+}
+
+/// Puts the current thread among the real-time ones, if that is wanted; goes on without when it may not be.
+fn take_priority(priority: u8, feed: &str) {
+    if priority == 0 {
+        return;
+    }
+    if let Err(error) = sys::set_realtime_priority(priority) {
+        tracing::warn!(
+            feed, priority, %error,
+            "no real-time priority; wanted: LimitRTPRIO= of at least that (`ulimit -r`), or CAP_SYS_NICE"
+        );
+    }
 }
 
 /// Waits for a signal; tells systemd's watchdog of life only while the reactor of every lane that was not closed in order

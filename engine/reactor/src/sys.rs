@@ -59,6 +59,19 @@ pub(crate) fn register_membarrier() {
     unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0, 0) };
 }
 
+/// Schedules the current thread first in, first out at real-time priority `priority`, 1 to 99. Threads that it makes later
+/// begin like all others.
+///
+/// # Errors
+/// Whatever `sched_setscheduler` says: it is not allowed, mostly.
+pub(crate) fn set_realtime_priority(priority: u8) -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: priority.into() };
+    // SAFETY: the parameter is ours and alive through the call, which only reads it; thread 0 is the current one.
+    let result =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// What one receive call gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {

@@ -60,6 +60,9 @@ pub(crate) struct EngineConfig {
     pub(crate) wait: Wait,
     /// How long an adaptive reactor spins before it sleeps.
     pub(crate) spin_us: u64,
+    /// Priority of the reactors' threads among the real-time ones (SCHED_FIFO), 1 to 99; 0: they are scheduled like all
+    /// others. Refused by the system, it is a warning.
+    pub(crate) realtime_priority: u8,
     /// Locks the segments in memory: `require` makes a refusal an error, `try` a warning.
     pub(crate) lock_memory: LockMemory,
     /// `text` or `json`.
@@ -91,6 +94,7 @@ impl Default for EngineConfig {
             state_dir: "/var/lib/ticklane".into(),
             wait: Wait::Auto,
             spin_us: 50,
+            realtime_priority: 0,
             lock_memory: LockMemory::Off,
             log: LogFormat::Text,
             log_level: "info".into(),
@@ -199,6 +203,10 @@ impl Config {
     pub(crate) fn plan(self) -> Result<EnginePlan, ConfigError> {
         if self.lanes.is_empty() {
             return refuse("lane", "(none)", "at least one [[lane]]");
+        }
+        if self.engine.realtime_priority > 99 {
+            let expected = "1 to 99, or 0 for none";
+            return refuse("engine.realtime_priority", self.engine.realtime_priority, expected);
         }
         if let Some((field, value, expected)) = self.control.fault() {
             return refuse(field, value, expected);
