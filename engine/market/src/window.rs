@@ -12,19 +12,27 @@ fn level_record(event: &Event, side: Side, level: Level, position: usize) -> [u6
     event.record(kind::LEVEL, side as u8, 0, [level.price as u64, level.quantity, place])
 }
 
-/// Keeps the window in step with a change of the book: on the row, and as records. `on_bus` says what a level of the
-/// book is on the bus.
+/// Where a change falls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Its level's place in the book, 0 for the touch.
+    pub(crate) position: usize,
+    /// Levels of the window; beyond them nothing shows.
+    pub(crate) class: usize,
+}
+
+/// Keeps the window in step with a change of the book: on the row, and as records. `on_bus` says what a
+/// level of the book is on the bus.
 #[inline(always)]
 pub(crate) fn keep(
     book: &Book,
     change: &LevelChange,
-    position: usize,
+    Place { position, class }: Place,
     on_bus: impl Fn(PriceLevel) -> Level,
     event: &Event,
     market: &mut Outbox<'_>,
     row: &mut RowUpdate<'_>,
 ) {
-    let class = row.depth_class();
     if position >= class {
         return;
     }

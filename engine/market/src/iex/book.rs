@@ -58,7 +58,8 @@ impl<I: InstrumentIds> Iex<I> {
                 if position == 0 {
                     facts.bits |= TOUCHED;
                 }
-                window::keep(&self.book, &change, position, on_bus, event, &mut out.market, &mut row);
+                let place = window::Place { position, class: row.depth_class() };
+                window::keep(&self.book, &change, place, on_bus, event, &mut out.market, &mut row);
                 Fate::Applied
             }
             Err((code, subject, detail)) => {

@@ -4,26 +4,19 @@
 //! [`SNAPSHOT`](flag::SNAPSHOT). So window and row agree with the records at every moment of it, and a reader needs no
 //! special case; the books stay suspect until its end.
 
-use shm_abi::board::{Level, RowUpdate};
-use shm_abi::record::{PRICE_NONE, StatusCause, TradingStatus, clear_code, flag, kind, status_body};
+use shm_abi::board::RowUpdate;
+use shm_abi::record::{StatusCause, TradingStatus, clear_code, flag, kind, status_body};
 use shm_abi::segment::LaneWriter;
 
 use super::lifecycle::clear_row;
-use super::{Facts, Feed, InstrumentIds, Itch, SIDES, Stamps, quality_of};
+use super::{Facts, Feed, InstrumentIds, Itch, Stamps, quality_of};
+use crate::day;
 use crate::publish::{Event, Io, Known};
 
 /// Letter of the session status that stands at the end of an image.
 const IMAGE_DONE: u8 = b'I';
 /// Letter of the session status when books have become suspect without a declared gap.
 const IMAGE_WANTED: u8 = b'G';
-
-/// Empties the book's part of a row; the day's statistics stay.
-pub(super) fn clear_book_of_row(row: &mut RowUpdate<'_>) {
-    for side in SIDES {
-        row.set_quote(side, Level { price: PRICE_NONE, quantity: 0, orders: 0 });
-    }
-    row.clear_depth();
-}
 
 impl<I: InstrumentIds> Itch<I> {
     /// See [`Normaliser::mark_suspect`](crate::Normaliser::mark_suspect).
@@ -119,7 +112,7 @@ impl<I: InstrumentIds> Feed<I> {
         io.out.both(event.record(kind::CLEAR, code, 0, [0; 3]));
         let mut row = io.board.update(facts.row as usize);
         match code {
-            clear_code::BOOK => clear_book_of_row(&mut row),
+            clear_code::BOOK => day::clear_book(&mut row),
             _ => clear_row(&mut row),
         }
         row.set_quality(quality_of(&facts, self.quality));

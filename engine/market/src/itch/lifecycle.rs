@@ -3,39 +3,17 @@
 use shm_abi::board::{Quality, RowUpdate};
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
-use shm_abi::record::{PRICE_NONE, Restart, flag, kind, restart_body, restart_reason};
+use shm_abi::record::{Restart, flag, kind, restart_body, restart_reason};
 use shm_abi::segment::LaneWriter;
 
-use super::image::clear_book_of_row;
 use super::{Facts, InstrumentIds, Itch, NO_ROW, Resume, Stamps, quality_of};
+use crate::day;
 use crate::publish::{Event, Io, Known, NO_SIDE};
-
-/// Words of a row that begin anew with a session, and their first values. The previous close is the close.
-const DAY_WORDS: [(usize, u64); 12] = [
-    (row::LAST_PRICE, PRICE_NONE as u64),
-    (row::LAST_QUANTITY, 0),
-    (row::LAST_MATCH, 0),
-    (row::LAST_TS, 0),
-    (row::OPEN, PRICE_NONE as u64),
-    (row::HIGH, PRICE_NONE as u64),
-    (row::LOW, PRICE_NONE as u64),
-    (row::CLOSE, PRICE_NONE as u64),
-    (row::VOLUME, 0),
-    (row::TURNOVER_LOW, 0),
-    (row::TURNOVER_HIGH, 0),
-    (row::TRADES, 0),
-];
 
 /// A new day of an instrument begins.
 pub(super) fn clear_row(row: &mut RowUpdate<'_>) {
-    let close = row.get(row::CLOSE);
-    if close as i64 != PRICE_NONE {
-        row.set(row::PREVIOUS_CLOSE, close);
-    }
-    for (word, value) in DAY_WORDS {
-        row.set(word, value);
-    }
-    clear_book_of_row(row);
+    day::begin(row);
+    day::clear_book(row);
     row.set_status(shm_abi::record::TradingStatus::Unknown, 0);
 }
 

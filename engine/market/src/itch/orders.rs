@@ -6,10 +6,12 @@ use shm_abi::layout::row;
 use shm_abi::record::{AnomalyCode, PRICE_NONE, Price, Side, flag, kind};
 use wire::dialect::Op;
 
-use super::trades::{Print, print};
+use super::trades::print_of;
 use super::{CROSSED, Facts, Fate, Feed, InstrumentIds, Io, TRADING, declare, suspect};
 use crate::book::{AddError, Book, LevelChange, LevelEvent, NewOrder, OrderFacts, PriceLevel, Taken};
+use crate::day::print;
 use crate::publish::{Event, NO_SIDE, Out, Outbox};
+use crate::window;
 
 /// Highest price of Nasdaq's wire, 200,000.0000.
 pub(super) const NASDAQ_PRICE_MAX: u32 = 2_000_000_000;
@@ -143,7 +145,7 @@ impl<I: InstrumentIds> Feed<I> {
         let facts = self.facts[change.instrument as usize];
         let mut row = board.update(facts.row as usize);
         let position = self.book.position(change);
-        window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
+        keep_window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
         let touch = Touch { overfill: Some((op.reference, op.quantity)), ..Touch::of(change, position) };
         self.end(touch, event, out, counters, row);
     }
@@ -158,7 +160,7 @@ impl<I: InstrumentIds> Feed<I> {
             return out.finish();
         }
         let mut row = board.update(facts.row as usize);
-        window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
+        keep_window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
         self.end(Touch::of(change, position), event, out, counters, row);
     }
 
@@ -187,7 +189,7 @@ impl<I: InstrumentIds> Feed<I> {
         facts.name(&mut event);
         let own_price = facts.price(order.price);
         let price = print_at.map_or(own_price, |raw| facts.price(raw));
-        let trade = Print { price, quantity: op.quantity, match_id: op.match_number };
+        let trade = print_of(price, op.quantity, op.match_number);
         let mut printed = print_at.is_none() || op.printable;
         let Io { out, board, counters } = io;
         if printed && self.prints.is_on() {
@@ -206,10 +208,10 @@ impl<I: InstrumentIds> Feed<I> {
         let mut row = board.update(facts.row as usize);
         if printed {
             // An execution is at most 2^32 shares: volume cannot overflow in a day of them, and saturates if it does.
-            print(&mut row, &event, &trade);
+            print(&mut row, event.ts_event, &trade);
         }
         let position = self.book.position(&change);
-        window(&self.book, &change, position, &facts, &event, &mut out.market, &mut row);
+        keep_window(&self.book, &change, position, &facts, &event, &mut out.market, &mut row);
         let overfill = overfill.then_some((op.reference, op.quantity));
         self.end(Touch { overfill, ..Touch::of(&change, position) }, &event, out, counters, row);
         Fate::Applied
@@ -231,12 +233,20 @@ impl<I: InstrumentIds> Feed<I> {
         let price = facts.price(order.price);
         out.orders.put(order_record(&event, kind::CANCEL, side, op.reference, price, took.into()));
         let mut row = board.update(facts.row as usize);
-        window(&self.book, &change, self.book.position(&change), &facts, &event, &mut out.market, &mut row);
+        keep_window(&self.book, &change, self.book.position(&change), &facts, &event, &mut out.market, &mut row);
         match self.book_add(op, instrument, side, op.new_reference) {
             Ok(change) => {
                 let price = facts.price(change.price);
                 out.orders.put(order_record(&event, kind::ADD, side, op.new_reference, price, op.quantity));
-                window(&self.book, &change, self.book.position(&change), &facts, &event, &mut out.market, &mut row);
+                keep_window(
+                    &self.book,
+                    &change,
+                    self.book.position(&change),
+                    &facts,
+                    &event,
+                    &mut out.market,
+                    &mut row,
+                );
             }
             Err((code, detail)) => {
                 declare(code, op.new_reference, detail, &event, out, counters);
@@ -337,7 +347,7 @@ impl<I: InstrumentIds> Feed<I> {
             let mut row = board.update(facts.row as usize);
             match print_at {
                 Some(raw) => {
-                    let trade = Print { price: facts.price(raw), quantity: op.quantity, match_id: op.match_number };
+                    let trade = print_of(facts.price(raw), op.quantity, op.match_number);
                     let mut printed = op.printable;
                     if printed && self.prints.is_on() {
                         printed = self.counts(at, &trade, &event, out, counters);
@@ -347,7 +357,7 @@ impl<I: InstrumentIds> Feed<I> {
                     self.tally.trades += u64::from(out.market.on);
                     if printed {
                         out.orders.put(trade.record(&event, NO_SIDE, 0));
-                        print(&mut row, &event, &trade);
+                        print(&mut row, event.ts_event, &trade);
                     }
                 }
                 None => row.set(row::VOLUME, row.get(row::VOLUME).saturating_add(op.quantity)),
@@ -382,15 +392,9 @@ fn board_level(level: PriceLevel, facts: &Facts) -> Level {
     Level { price: facts.price(level.price), quantity: level.quantity, orders: level.orders }
 }
 
+/// Keeps an instrument's window in step with a change of its book.
 #[inline(always)]
-fn level_record(event: &Event, side: Side, level: Level, position: usize) -> [u64; 7] {
-    let place = u64::from(level.orders) | (position as u64) << 32;
-    event.record(kind::LEVEL, side as u8, 0, [level.price as u64, level.quantity, place])
-}
-
-/// Keeps the window in step with a change of the book: on the row, and as records by which a reader keeps its own.
-#[inline(always)]
-fn window(
+fn keep_window(
     book: &Book,
     change: &LevelChange,
     position: usize,
@@ -399,29 +403,6 @@ fn window(
     market: &mut Outbox<'_>,
     row: &mut RowUpdate<'_>,
 ) {
-    let class = usize::from(facts.class);
-    if position >= class {
-        return;
-    }
-    let LevelChange { instrument, side, quantity, orders, .. } = *change;
-    let level = Level { price: facts.price(change.price), quantity, orders };
-    match change.event {
-        LevelEvent::Changed => row.change_level(side, position, level),
-        LevelEvent::Entered => {
-            if let Some(out) = book.price_at(instrument, side, class) {
-                let out = Level { price: facts.price(out), quantity: 0, orders: 0 };
-                market.put(level_record(event, side, out, class - 1));
-            }
-            row.insert_level(side, position, level);
-        }
-        LevelEvent::Left => {
-            let entering = book.level(instrument, side, class - 1).map(|level| board_level(level, facts));
-            row.remove_level(side, position, entering);
-            if let Some(entering) = entering {
-                market.put(level_record(event, side, level, position));
-                return market.put(level_record(event, side, entering, class - 1));
-            }
-        }
-    }
-    market.put(level_record(event, side, level, position));
+    let place = window::Place { position, class: facts.class.into() };
+    window::keep(book, change, place, |level| board_level(level, facts), event, market, row);
 }

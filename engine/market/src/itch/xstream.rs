@@ -17,8 +17,9 @@ use super::clock::SECONDS_MAX;
 use super::prints::{Kept, NO_PRINT};
 use super::status::{phase_status, reason, set_status};
 use super::ticks::{Of, TICK_ROWS_LIMIT};
-use super::trades::{Print, day_range, print};
+use super::trades::print_of;
 use super::{Fate, Feed, FeedRole, InstrumentIds, Io, KNOWN, SIDES, quality_of};
+use crate::day::{self, print};
 use crate::publish::{Event, NO_SIDE};
 
 /// Most boards whose phase is kept for orderbooks that are announced later.
@@ -320,7 +321,7 @@ impl<I: InstrumentIds> Feed<I> {
             Ok(_) => return self.bad_field(view, quantity, at, &event, io),
             Err(value) => return self.bad_field(view, value, at, &event, io),
         };
-        let trade = Print { price, quantity, match_id };
+        let trade = print_of(price, quantity, match_id);
         let mut printed = view.letter(Role::Printable) != Some(b'N');
         let Io { out, board, counters } = io;
         if printed && self.prints.is_on() {
@@ -330,7 +331,7 @@ impl<I: InstrumentIds> Feed<I> {
         self.tally.trades += u64::from(out.market.on);
         let mut row = board.update(facts.row as usize);
         if printed {
-            print(&mut row, &event, &trade);
+            print(&mut row, event.ts_event, &trade);
         }
         out.finish_with_row(&event, row);
         Fate::Applied
@@ -357,16 +358,10 @@ impl<I: InstrumentIds> Feed<I> {
     }
 
     fn take_out(&self, row: &mut RowUpdate<'_>, match_id: u64, broken: &Kept) {
-        row.set(row::VOLUME, row.get(row::VOLUME).saturating_sub(broken.quantity));
-        row.set(row::TRADES, row.get(row::TRADES).saturating_sub(1));
+        day::take_out(row, broken.price, broken.quantity);
         if broken.price == PRICE_NONE {
             return;
         }
-        let turnover = u128::from(row.get(row::TURNOVER_LOW)) | u128::from(row.get(row::TURNOVER_HIGH)) << 64;
-        let value = u128::from(broken.quantity) * broken.price.unsigned_abs() as u128;
-        let turnover = turnover.saturating_sub(value);
-        row.set(row::TURNOVER_LOW, turnover as u64);
-        row.set(row::TURNOVER_HIGH, (turnover >> 64) as u64);
         let left = || {
             let last = self.orderbooks[broken.at as usize].last_print;
             self.prints.counting(last).filter(|(_, kept)| kept.price != PRICE_NONE)
@@ -388,7 +383,7 @@ impl<I: InstrumentIds> Feed<I> {
         for (_, kept) in left() {
             // The newest come first: the oldest has the last word on the open.
             row.set(row::OPEN, PRICE_NONE as u64);
-            day_range(row, kept.price);
+            day::range(row, kept.price);
         }
     }
 
@@ -440,7 +435,7 @@ impl<I: InstrumentIds> Feed<I> {
         row.set(row::LAST_QUANTITY, 0);
         row.set(row::LAST_MATCH, 0);
         row.set(row::LAST_TS, event.ts_event);
-        day_range(&mut row, value);
+        day::range(&mut row, value);
         row.set_quality(quality_of(&facts, self.quality));
         io.out.finish_with_row(&event, row);
         Fate::Applied
