@@ -130,10 +130,12 @@ fn the_gateway_is_killed_and_trades_are_resumed_without_loss() {
         let address = gateway.address.clone();
         let symbol = first_symbol(&gateway, &segment);
         let mut client = Client::connect(&address);
-        follow_all(&mut client, &symbol);
         let about = topic("trades", 0, &symbol);
+        // Trades first: what follows their snapshot counts, also while the other channels are being joined.
+        client.subscribe("trades", 0, &[&symbol], || {});
         let (mut told, mut cursor): (Vec<u64>, u64) = (Vec::new(), client.held[&about].seq);
         let joined = cursor;
+        follow_others(&mut client, &symbol);
         let mut declared: Vec<Value> = Vec::new();
         for kill in 1..=KILLS {
             wait_until("the middle", || {
@@ -170,9 +172,7 @@ fn the_gateway_is_killed_and_trades_are_resumed_without_loss() {
                 false
             });
             assert_eq!(client.gaps, Vec::<Value>::new());
-            for (channel, levels) in CHANNELS.into_iter().filter(|(channel, _)| *channel != "trades") {
-                client.subscribe(channel, levels, &[&symbol], || {});
-            }
+            follow_others(&mut client, &symbol);
         }
         engine.wait_for_sequence(&segment, input.messages + 1);
         wait_for_board(&mut client, &segment, &symbol);
@@ -181,6 +181,13 @@ fn the_gateway_is_killed_and_trades_are_resumed_without_loss() {
         declared.append(&mut client.gaps);
         assert_told_or_declared(&told, &declared, &trades_after(&segment, &symbol, joined));
         assert!(gateway.process.terminate().success());
+    }
+}
+
+/// Subscribes to every channel but that of the trades.
+fn follow_others(client: &mut Client, symbol: &str) {
+    for (channel, levels) in CHANNELS.into_iter().filter(|(channel, _)| *channel != "trades") {
+        client.subscribe(channel, levels, &[symbol], || {});
     }
 }
 
