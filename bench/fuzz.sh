@@ -33,8 +33,9 @@ one() {
 }
 export -f one
 export host FUZZ_SECONDS
+state=$(git diff --quiet HEAD || echo " (with changes)")
 {
-  echo "every fuzz target for $FUZZ_SECONDS s, $FUZZ_JOBS at a time, of commit $(git rev-parse --short HEAD) on $(date -u +%F)"
+  echo "every fuzz target for $FUZZ_SECONDS s, $FUZZ_JOBS at a time, of commit $(git rev-parse --short HEAD)$state on $(date -u +%F)"
   echo "$(uname -sr), $(nproc) cores, rustc $(rustc +nightly --version | cut -d' ' -f2)"
 } | tee "$log"
 printf '%s\n' "${names[@]}" | xargs -P "$FUZZ_JOBS" -I{} bash -c 'one {}' | tee -a "$log"
