@@ -12,6 +12,8 @@ demo() {
     case "$line" in "== starting"*) date +%s%N >"$work/go.part" && mv "$work/go.part" "$work/go" ;; esac
     printf '%s\n' "$line" >>"$work/demo.log"
   done
+  # A build that failed has no page: the browser is not to wait for it for ever.
+  [ -e "$work/go" ] || echo 0 >"$work/go"
 }
 demo &
 pid=$!
