@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::client::Gateway;
-use crate::harness::{Dir, Engine, EngineOptions, Venue, wait_until};
+use crate::harness::{Dir, Engine, EngineOptions, Venue, skipped, wait_until};
 
 /// A market that moves on a slow machine too.
 const MARKET: [&str; 6] = ["--symbols", "40", "--rate", "2000", "--speed", "1x"];
@@ -76,7 +76,7 @@ fn the_page_waits_for_the_engine_and_then_shows_its_market() {
 #[test]
 fn the_page_of_a_demo_moves() {
     let (Ok(address), Ok(go)) = (std::env::var("TICKLANE_PAGE"), std::env::var("TICKLANE_PAGE_GO")) else {
-        return eprintln!("SKIPPED (TICKLANE_PAGE is not set): bench/demo.sh tries the demo");
+        return skipped("TICKLANE_PAGE is not set", "the page of a demo, which bench/demo.sh tries");
     };
     let dir = Dir::new();
     let Some(mut browser) = Browser::start(&dir) else { return };

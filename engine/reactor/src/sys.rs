@@ -383,7 +383,7 @@ pub(crate) fn probe_io_uring(entries: u32) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -400,6 +400,50 @@ mod tests {
             }
         }
         panic!("nothing arrived");
+    }
+
+    /// Receives until something comes, for at most a few seconds of polling.
+    fn datagrams_soon(buffer: &mut DatagramBuffer, socket: &UdpSocket) -> usize {
+        for _ in 0..5_000 {
+            match buffer.receive(socket.as_raw_fd()).unwrap() {
+                0 => std::thread::sleep(std::time::Duration::from_millis(1)),
+                count => return count,
+            }
+        }
+        panic!("nothing arrived");
+    }
+
+    #[test]
+    fn datagrams_lie_in_their_places_with_stamps_and_true_lengths_however_often_and_wherever_the_buffer_is() {
+        let open = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (near, plain, far) = (open(), open(), open());
+        enable_receive_stamps(&near).unwrap();
+        let mut buffer = DatagramBuffer::new(8, 4);
+        assert_eq!(buffer.receive(near.as_raw_fd()).unwrap(), 0);
+        for round in 0..200_u8 {
+            // What the kernel fills is found by pointers, and the struct moves.
+            let mut moved = Box::new(buffer);
+            // Without stamps the kernel uses none of the room for them, and says so in the header.
+            far.send_to(&[round], plain.local_addr().unwrap()).unwrap();
+            assert_eq!((datagrams_soon(&mut moved, &plain), moved.datagram(0).stamp_ns), (1, None));
+            let sent = [vec![round; 3], vec![round + 1; 8], vec![], vec![round + 2; 20]];
+            for datagram in &sent {
+                far.send_to(datagram, near.local_addr().unwrap()).unwrap();
+            }
+            let mut seen = 0;
+            while seen < sent.len() {
+                for index in 0..datagrams_soon(&mut moved, &near) {
+                    let Datagram { at, stamp_ns, dropped, len } = moved.datagram(index);
+                    assert_eq!((len, at.start, dropped), (sent[seen].len(), 8 * index, None), "round {round}");
+                    assert_eq!(moved.bytes()[at], sent[seen][..sent[seen].len().min(8)], "round {round}");
+                    // The kernel turns stamping on a little after it was asked to.
+                    assert!(stamp_ns.is_some() || round < 100, "round {round}");
+                    seen += 1;
+                }
+            }
+            assert_eq!(moved.bytes()[DATAGRAM_BURST * 8..], [0; 4], "the slack is never filled");
+            buffer = *moved;
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum FileError {
 }
 
 /// Walks the messages of a file held in memory (or mapped): yields each one with the offset of its first byte, ready for
-/// [`decode_op_at`](crate::itch50::decode_op_at).
+/// [`decode_at`](crate::dialect::Dialect::decode_at).
 ///
 /// Ends on a zero length or on the end of the file. A cut tail is yielded once as an error, then the walk ends.
 #[derive(Debug, Clone)]
