@@ -115,7 +115,7 @@ fn wake_without_an_engine_says_so() {
         return;
     }
     let (text, section) = run(&["wake", "--messages", "200", "--self-test"]);
-    assert_eq!(names(&section, "latencies").len(), 2, "a bare loop over UDP, and one over TCP");
+    assert_eq!(names(&section, "latencies").len(), 3, "bare loops over UDP, without stamps and with, and one over TCP");
     for row in section["latencies"].as_array().unwrap() {
         assert_eq!(row["ns"]["n"], 2 * 180, "the first tenth does not count: {row}");
     }
@@ -133,7 +133,7 @@ fn udp_wake_and_lanes_go_through_the_real_engine() {
     let amounts = names(&section, "amounts");
     assert!(amounts.iter().filter(|name| name.contains("the engine")).count() == 4, "{text}");
     let (text, section) = run(&["wake", "--messages", "200", "--engine", &engine]);
-    assert_eq!(names(&section, "latencies").len(), 4, "{text}");
+    assert_eq!(names(&section, "latencies").len(), 5, "{text}");
     let (text, section) = run(&["lanes", "--messages", "200", "--share-cores", "--engine", &engine]);
     assert_eq!(names(&section, "latencies").len(), 2, "{text}");
     let flood = section["amounts"].as_array().unwrap().iter().find(|row| row["unit"] == "M/s").unwrap();

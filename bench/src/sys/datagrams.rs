@@ -11,17 +11,18 @@ pub const BURST: usize = 64;
 /// Room for the control messages of one datagram, aligned as the kernel wants it.
 #[derive(Clone, Copy)]
 #[repr(align(8))]
-struct Control([u8; 64]);
+struct Control(#[expect(dead_code, reason = "filled by the kernel, found by pointer")] [u8; 64]);
 
-/// Places for the datagrams of one `recvmmsg`.
+/// Places for the datagrams of one `recvmmsg`, whose headers are prepared once, as the engine's are.
 pub struct Burst {
     /// [`BURST`] places, then slack that is never filled, so that a message can be read past its end.
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     place: usize,
-    /// Empty when no control messages are wanted.
-    controls: Box<[Control]>,
-    vectors: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
+    headers: Vec<libc::mmsghdr>,
+    control_bytes: usize,
+    /// The headers point at these, and at the places.
+    _controls: Vec<Control>,
+    _vectors: Vec<libc::iovec>,
     filled: usize,
 }
 
@@ -29,16 +30,25 @@ impl Burst {
     /// Places of `place` bytes each, and `slack` bytes behind the last. With `stamps` there is also room for what the kernel
     /// says about each datagram.
     pub fn new(place: usize, slack: usize, stamps: bool) -> Burst {
-        // SAFETY: `iovec` and `mmsghdr` are plain data, for which all zeros is valid.
-        let (vector, header): (libc::iovec, libc::mmsghdr) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        Burst {
-            bytes: vec![0; BURST * place + slack].into_boxed_slice(),
-            place,
-            controls: vec![Control([0; 64]); if stamps { BURST } else { 0 }].into_boxed_slice(),
-            vectors: vec![vector; BURST].into_boxed_slice(),
-            headers: vec![header; BURST].into_boxed_slice(),
-            filled: 0,
-        }
+        let mut bytes = vec![0; BURST * place + slack];
+        let mut controls = vec![Control([0; 64]); BURST];
+        let (first_place, first_control) = (bytes.as_mut_ptr(), controls.as_mut_ptr());
+        let mut vectors: Vec<libc::iovec> = (0..BURST)
+            .map(|index| libc::iovec { iov_base: first_place.wrapping_add(index * place).cast(), iov_len: place })
+            .collect();
+        let first_vector = vectors.as_mut_ptr();
+        let control_bytes = if stamps { size_of::<Control>() } else { 0 };
+        let headers = (0..BURST).map(|index| {
+            // SAFETY: `mmsghdr` is plain data, for which all zeros is valid.
+            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+            header.msg_hdr.msg_iov = first_vector.wrapping_add(index);
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = first_control.wrapping_add(index).cast();
+            header.msg_hdr.msg_controllen = control_bytes;
+            header
+        });
+        let headers = headers.collect();
+        Burst { headers, bytes, place, control_bytes, _controls: controls, _vectors: vectors, filled: 0 }
     }
 
     /// All places: what [`Burst::datagram`] is relative to.
@@ -51,20 +61,9 @@ impl Burst {
     /// # Errors
     /// Whatever `recvmmsg` says, but for "nothing there" and "interrupted".
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        self.filled = 0;
-        // The pointers are written anew each time: the kernel has shortened the lengths, and the struct may have moved.
-        let places = self.bytes.chunks_exact_mut(self.place).zip(&mut self.vectors).zip(&mut self.headers);
-        for ((place, vector), header) in places {
-            *vector = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
-        }
-        for (control, header) in self.controls.iter_mut().zip(&mut self.headers) {
-            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = control.0.len();
-        }
-        // SAFETY: there are BURST headers, each pointing at one place, one vector and at most one control area of its own,
-        // all ours, of the lengths given, and alive through the call; no timeout is given.
+        self.forget();
+        // SAFETY: there are BURST headers, each pointing at one place, one vector and one control area of its own,
+        // all ours, of the lengths given, never resized, and alive through the call; no timeout is given.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -74,14 +73,32 @@ impl Burst {
                 std::ptr::null_mut(),
             )
         };
-        if count >= 0 {
-            self.filled = count as usize;
-            return Ok(self.filled);
+        self.filled = found(count as isize)?.unwrap_or(0);
+        Ok(self.filled)
+    }
+
+    /// Receives one datagram if there is one, without waiting: how many. What was received before is gone.
+    ///
+    /// # Errors
+    /// Whatever `recvmsg` says, but for "nothing there" and "interrupted".
+    pub fn receive_one(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        self.forget();
+        let Some(first) = self.headers.first_mut() else { return Ok(0) };
+        // SAFETY: the header points at one place, one vector and one control area of its own, as above.
+        let len = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut first.msg_hdr, libc::MSG_DONTWAIT) };
+        let Some(len) = found(len)? else { return Ok(0) };
+        first.msg_len = len as libc::c_uint;
+        self.filled = 1;
+        Ok(1)
+    }
+
+    /// The kernel has shortened the lengths of those that it filled.
+    fn forget(&mut self) {
+        for header in &mut self.headers[..self.filled] {
+            header.msg_hdr.msg_controllen = self.control_bytes;
+            header.msg_hdr.msg_flags = 0;
         }
-        match io::Error::last_os_error() {
-            error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
-            error => Err(error),
-        }
+        self.filled = 0;
     }
 
     /// Where datagram `index` of the last call lies.
@@ -118,6 +135,17 @@ impl Burst {
             header = unsafe { libc::CMSG_NXTHDR(message, header) };
         }
         None
+    }
+}
+
+/// What a receiving call says: a count, or `None` for "nothing there" and "interrupted".
+fn found(result: isize) -> io::Result<Option<usize>> {
+    if result >= 0 {
+        return Ok(Some(result as usize));
+    }
+    match io::Error::last_os_error() {
+        error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+        error => Err(error),
     }
 }
 
@@ -186,11 +214,15 @@ mod tests {
         sender.connect(receiver.local_addr().unwrap()).unwrap();
         let mut burst = Burst::new(16, 8, true);
         assert_eq!(burst.receive(&receiver).unwrap(), 0, "nothing is there, and that is no error");
+        assert_eq!(burst.receive_one(&receiver).unwrap(), 0, "nor here");
         set_segment_bytes(&sender, 10).unwrap();
         sender.send(b"first_____second____third").unwrap();
         let mut got = Vec::new();
         while got.len() < 3 {
-            for index in 0..burst.receive(&receiver).unwrap() {
+            let one = got.is_empty();
+            let count = if one { burst.receive_one(&receiver) } else { burst.receive(&receiver) }.unwrap();
+            assert!(count <= 1 || !one);
+            for index in 0..count {
                 assert!(burst.stamp_ns(index).is_some_and(|ns| ns > 1_500_000_000_000_000_000));
                 got.push(burst.bytes()[burst.datagram(index)].to_vec());
             }

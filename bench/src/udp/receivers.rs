@@ -29,7 +29,7 @@ pub enum Receiver {
     Multishot,
     /// `recvmmsg` in a loop; looks at each datagram's number.
     Recvmmsg,
-    /// As the engine: `recvmmsg` with stamps and drop counts, MoldUDP64, arbiter; then every message is dropped.
+    /// As the engine: one datagram after silence, else `recvmmsg`, with stamps and drop counts, MoldUDP64, arbiter; then every message is dropped.
     Arbiter,
 }
 
@@ -211,9 +211,11 @@ fn arbiter(socket: &UdpSocket, shared: &Shared, ready: &SyncSender<()>) -> Resul
     let mut arbiter = Arbiter::new(ArbiterConfig { lines: 1, ..ArbiterConfig::default() })
         .map_err(|error| failed(&error.to_string()))?;
     let mut sink = Dropped::default();
+    let mut flows = false;
     until_stopped(shared, ready, || {
         let now = Nanos(monotonic_ns());
-        let count = burst.receive(socket)?;
+        let count = if flows { burst.receive(socket) } else { burst.receive_one(socket) }?;
+        flows = count > 0;
         for index in 0..count {
             let stamp = Nanos(burst.stamp_ns(index).unwrap_or_else(realtime_ns));
             match mold::parse_at(burst.bytes(), burst.datagram(index)) {

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,6 +21,7 @@ use wire::multicast::{Body, SessionKey};
 use crate::itch::book::plan;
 use crate::machine::Machine;
 use crate::stats::Latency;
+use crate::sys::datagrams::{Burst, enable_stamps_and_drop_counts};
 use crate::wire::engine::{self, Engine, Feed, LANE, LaneSpec, SLOTS};
 use crate::wire::sender::closed_loop;
 use crate::wire::stream::Stream;
@@ -48,13 +50,28 @@ pub(crate) fn through_engine(
     engine.explain(latency)
 }
 
+/// How a bare loop receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// `recv`: the bytes, and nothing that the kernel knows about them.
+    Recv,
+    /// `recvmsg` with the kernel's stamps and drop counts, as a feed must.
+    Stamped,
+}
+
 /// A thread on the partner's core that does nothing but receive, decode, book and publish.
 ///
 /// # Errors
 /// When the lane or the socket cannot be had, or nothing is published.
-pub(crate) fn through_bare_loop(messages: u64, machine: &Machine, dir: &Path, pause_ns: u64) -> Result<Latency> {
+pub(crate) fn through_bare_loop(
+    call: Call,
+    messages: u64,
+    machine: &Machine,
+    dir: &Path,
+    pause_ns: u64,
+) -> Result<Latency> {
     let folder = engine::Folder::make(dir)?;
-    let receiver = Bare::start(folder.runtime(), machine.cores.partner)?;
+    let receiver = Bare::start(call, folder.runtime(), machine.cores.partner)?;
     let latency = send_to(receiver.port, folder.runtime(), messages, machine.ticks_per_ns, pause_ns);
     receiver.finish()?;
     latency
@@ -85,7 +102,7 @@ struct Bare {
 }
 
 impl Bare {
-    fn start(runtime: &Path, core: usize) -> Result<Bare> {
+    fn start(call: Call, runtime: &Path, core: usize) -> Result<Bare> {
         let lock = LaneLock::take(runtime, LANE)?;
         let mut plan = plan(1, SLOTS);
         plan.lane = LANE.into();
@@ -94,6 +111,9 @@ impl Bare {
         let open = || {
             let socket = UdpSocket::bind("127.0.0.1:0")?;
             socket.set_nonblocking(true)?;
+            if call == Call::Stamped {
+                enable_stamps_and_drop_counts(&socket)?;
+            }
             Ok((socket.local_addr()?.port(), socket))
         };
         let (port, socket) = open().map_err(io_error("open the bare loop's socket"))?;
@@ -103,7 +123,10 @@ impl Bare {
             let _ = sys::pin(core);
             // The lock is held for as long as the writer lives.
             let _lock = lock;
-            receive(&socket, writer, &stopped)
+            match call {
+                Call::Recv => receive(&socket, writer, &stopped),
+                Call::Stamped => receive_stamped(&socket, writer, &stopped),
+            }
         });
         Ok(Bare { port, stop, thread: Some(thread) })
     }
@@ -129,31 +152,63 @@ fn failed(what: &str) -> BenchError {
     BenchError::Partner { role: "bare loop".into(), what: what.into() }
 }
 
-fn receive(socket: &UdpSocket, mut writer: LaneWriter, stop: &AtomicBool) -> Result<()> {
-    let nasdaq = Itch::new(ItchConfig::default(), DenseIds::default());
-    let mut nasdaq = nasdaq.map_err(|error| BenchError::Market(error.to_string()))?;
+fn receive(socket: &UdpSocket, writer: LaneWriter, stop: &AtomicBool) -> Result<()> {
+    let mut pipeline = Pipeline::new(writer)?;
     let mut buffer = vec![0; DATAGRAM_BYTES + WINDOW];
-    let mut places = [MessageAt { sequence: 0, at: 0, len: 0 }; BATCH];
     while !stop.load(Relaxed) {
-        let len = match socket.recv(&mut buffer[..DATAGRAM_BYTES]) {
-            Ok(len) => len,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                std::hint::spin_loop();
-                continue;
+        match socket.recv(&mut buffer[..DATAGRAM_BYTES]) {
+            Ok(len) => {
+                let stamp = realtime_ns();
+                pipeline.take(&buffer, 0..len, Stamps { ts_recv: stamp, ts_publish: stamp, flags: 0 })?;
+                pipeline.writer.publish_heads();
             }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
             Err(error) => return Err(io_error("receive")(error)),
-        };
-        let stamp = realtime_ns();
-        let stamps = Stamps { ts_recv: stamp, ts_publish: stamp, flags: 0 };
-        let packet = mold::parse_at(&buffer, 0..len).map_err(|error| failed(&error.to_string()))?;
-        let Body::Messages(blocks) = packet.body else { continue };
+        }
+    }
+    Ok(())
+}
+
+fn receive_stamped(socket: &UdpSocket, writer: LaneWriter, stop: &AtomicBool) -> Result<()> {
+    let mut pipeline = Pipeline::new(writer)?;
+    let mut burst = Burst::new(DATAGRAM_BYTES, WINDOW, true);
+    while !stop.load(Relaxed) {
+        match burst.receive_one(socket).map_err(io_error("receive"))? {
+            0 => std::hint::spin_loop(),
+            _ => {
+                let stamp = burst.stamp_ns(0).unwrap_or_else(realtime_ns);
+                let stamps = Stamps { ts_recv: stamp, ts_publish: realtime_ns(), flags: 0 };
+                pipeline.take(burst.bytes(), burst.datagram(0), stamps)?;
+                pipeline.writer.publish_heads();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Framing, book and ring.
+struct Pipeline {
+    nasdaq: Itch<DenseIds>,
+    writer: LaneWriter,
+    places: [MessageAt; BATCH],
+}
+
+impl Pipeline {
+    fn new(writer: LaneWriter) -> Result<Pipeline> {
+        let nasdaq = Itch::new(ItchConfig::default(), DenseIds::default());
+        let nasdaq = nasdaq.map_err(|error| BenchError::Market(error.to_string()))?;
+        Ok(Pipeline { nasdaq, writer, places: [MessageAt { sequence: 0, at: 0, len: 0 }; BATCH] })
+    }
+
+    fn take(&mut self, buffer: &[u8], datagram: Range<usize>, stamps: Stamps) -> Result<()> {
+        let packet = mold::parse_at(buffer, datagram).map_err(|error| failed(&error.to_string()))?;
+        let Body::Messages(blocks) = packet.body else { return Ok(()) };
         let mut count = 0;
-        for (place, message) in places.iter_mut().zip(blocks.places(packet.sequence)) {
+        for (place, message) in self.places.iter_mut().zip(blocks.places(packet.sequence)) {
             *place = message;
             count += 1;
         }
-        nasdaq.apply(&buffer, &places[..count], stamps, &mut writer);
-        writer.publish_heads();
+        self.nasdaq.apply(buffer, &self.places[..count], stamps, &mut self.writer);
+        Ok(())
     }
-    Ok(())
 }

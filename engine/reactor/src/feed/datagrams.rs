@@ -28,6 +28,15 @@ const SCORES_NS: u64 = 100_000_000;
 /// Both lines, in their order.
 const LINES: [LineId; 2] = [LineId::A, LineId::B];
 
+/// How many datagrams a look at a socket asks for.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    /// The lines were silent: the first datagram to come is published before a second one is looked for.
+    One,
+    /// Data flows: as many as there are.
+    Burst,
+}
+
 /// Runs until the engine stops.
 pub(super) async fn run(task: &mut FeedTask, plan: &DatagramPlan) {
     let seed = task.lane.borrow().out.writer.identity().incarnation;
@@ -134,12 +143,14 @@ impl DatagramFeed<'_> {
     /// the engine stops or a command closes the feed.
     async fn listen(&mut self, lines: &[DatagramSocket]) {
         let mut heard = now();
+        let mut look = Look::One;
         loop {
             let at = now();
             let mut taken = 0;
             for (line, socket) in LINES.into_iter().zip(lines) {
-                taken += self.receive(at, Source::Line(line), socket);
+                taken += self.receive(at, Source::Line(line), socket, look);
             }
+            look = if taken > 0 { Look::Burst } else { Look::One };
             if at < self.answers_until {
                 taken += self.receive_answers(at);
             }
@@ -156,9 +167,13 @@ impl DatagramFeed<'_> {
         }
     }
 
-    /// Takes what is there on one socket, up to a burst: how many datagrams.
-    fn receive(&mut self, at: Nanos, source: Source, socket: &DatagramSocket) -> usize {
-        let count = match self.buffer.receive(socket.descriptor()) {
+    /// Takes what is there on one socket, up to one datagram or a burst: how many.
+    fn receive(&mut self, at: Nanos, source: Source, socket: &DatagramSocket, look: Look) -> usize {
+        let received = match look {
+            Look::One => self.buffer.receive_one(socket.descriptor()),
+            Look::Burst => self.buffer.receive(socket.descriptor()),
+        };
+        let count = match received {
             Ok(0) => return 0,
             Ok(count) => count,
             Err(error) => {
@@ -198,7 +213,8 @@ impl DatagramFeed<'_> {
 
     fn receive_answers(&mut self, at: Nanos) -> usize {
         let servers = std::mem::take(&mut self.servers);
-        let taken = servers.iter().flatten().map(|socket| self.receive(at, Source::Recovery, socket)).sum();
+        let taken =
+            servers.iter().flatten().map(|socket| self.receive(at, Source::Recovery, socket, Look::Burst)).sum();
         self.servers = servers;
         taken
     }
