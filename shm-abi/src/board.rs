@@ -160,10 +160,10 @@ impl BoardWriter {
     #[inline(always)]
     pub fn prefetch(&self, index: usize, side: Side) {
         let Some(place) = self.places.get(index) else { return };
-        crate::sys::prefetch_write(self.mapping.word(self.layout.board + index * ROW_WORDS * 8));
+        self.mapping.prefetch_write(self.layout.board + index * ROW_WORDS * 8);
         let start = place.side_offset(side);
-        crate::sys::prefetch_write(self.mapping.word(start));
-        crate::sys::prefetch_write(self.mapping.word(start + 64));
+        self.mapping.prefetch_write(start);
+        self.mapping.prefetch_write(start + 64);
     }
 }
 

@@ -98,6 +98,12 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast(), count) }
     }
 
+    /// Asks the processor for the line at byte `offset`, for writing soon. One beyond the mapping is asked for in vain.
+    #[inline(always)]
+    pub fn prefetch_write(&self, offset: usize) {
+        prefetch_line_for_write(self.base.as_ptr().wrapping_add(offset));
+    }
+
     /// `count` slots at byte `offset`.
     ///
     /// # Panics
@@ -433,10 +439,15 @@ pub fn prefetch<T>(place: &T) {
 /// Asks the processor for the cache line at `place`, for writing soon: it is then ours before the first store.
 #[inline(always)]
 pub fn prefetch_write<T>(place: &T) {
+    prefetch_line_for_write((&raw const *place).cast());
+}
+
+#[inline(always)]
+fn prefetch_line_for_write(place: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch changes nothing and never faults.
+    // SAFETY: a prefetch changes nothing and never faults, whatever the address.
     unsafe {
-        core::arch::x86_64::_mm_prefetch((&raw const *place).cast::<i8>(), core::arch::x86_64::_MM_HINT_ET0);
+        core::arch::x86_64::_mm_prefetch(place.cast::<i8>(), core::arch::x86_64::_MM_HINT_ET0);
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;

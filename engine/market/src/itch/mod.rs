@@ -243,11 +243,19 @@ impl<I: InstrumentIds> Itch<I> {
     /// # Panics
     /// When the batch is longer.
     pub fn apply(&mut self, buf: &[u8], batch: &[MessageAt], stamps: Stamps, lane: &mut LaneWriter) {
+        // Told apart once per batch: the hot dialect then runs without a look at what only others need.
+        match self.feed.direct {
+            true => self.apply_as::<true>(buf, batch, stamps, lane),
+            false => self.apply_as::<false>(buf, batch, stamps, lane),
+        }
+    }
+
+    fn apply_as<const DIRECT: bool>(&mut self, buf: &[u8], batch: &[MessageAt], stamps: Stamps, lane: &mut LaneWriter) {
         let Itch { ops, ats, feed } = self;
         let ops = &mut ops[..batch.len()];
         for ((op, at), message) in ops.iter_mut().zip(ats.iter_mut()).zip(batch) {
             bare::decode(feed.dialect, op, buf, message);
-            *at = if feed.direct { op.locate } else { feed.places.find(op.locate) };
+            *at = if DIRECT { op.locate } else { feed.places.find(op.locate) };
             bare::look_ahead(&feed.book, op, *at);
             prefetch(&feed.facts[*at as usize]);
         }
@@ -255,13 +263,13 @@ impl<I: InstrumentIds> Itch<I> {
             // The side tells which levels of the window will be touched.
             if let Some((owner, side)) = bare::look_closer(&feed.book, op, *at) {
                 // Where a message about an order names no instrument, the order does.
-                let at = if feed.direct { *at } else { owner };
+                let at = if DIRECT { *at } else { owner };
                 lane.board.prefetch(feed.facts[at as usize].row as usize, side);
             }
         }
         for ((op, at), message) in ops.iter().zip(ats.iter()).zip(batch) {
             // Whoever was not known yet may have been announced by a message of this very batch.
-            let announced = feed.direct || feed.facts[*at as usize].bits & KNOWN != 0;
+            let announced = DIRECT || feed.facts[*at as usize].bits & KNOWN != 0;
             let at = if announced { *at } else { feed.places.find(op.locate) };
             feed.message(op, at, *message, buf, stamps, lane);
         }
@@ -331,7 +339,7 @@ impl<I: InstrumentIds> Feed<I> {
         let fate = if op.kind == OpKind::Other {
             self.other(bytes_of(buf, message), at, event, lane)
         } else {
-            let mut io = self.begin(&event, lane);
+            let mut io = Io::open(known, self.mark(&event), lane);
             let appended = op.kind < OpKind::Other && message.len > op.form_length.into();
             self.tally.extended += u64::from(appended);
             match op.kind {
