@@ -10,13 +10,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("shm-abi", &[]),
     ("engine/wire", &[]),
     ("engine/market", &["wire", "shm-abi"]),
-    ("engine/reactor", &["wire", "market", "shm-abi"]),
+    ("engine/journal", &["shm-abi"]),
+    ("engine/reactor", &["wire", "market", "journal", "shm-abi"]),
     ("engine/venue", &["wire"]),
     ("gateway/core", &["shm-abi"]),
-    ("gateway/server", &["gateway-core", "shm-abi"]),
+    ("gateway/server", &["gateway-core", "journal", "shm-abi"]),
     ("clients/rust", &["shm-abi"]),
-    ("tuning", &["shm-abi", "ticklane-client"]),
-    ("bench", &["wire", "market", "shm-abi", "venue", "gateway-core", "ticklane-client"]),
+    ("tuning", &["shm-abi", "ticklane-client", "journal"]),
+    ("bench", &["wire", "market", "journal", "shm-abi", "venue", "gateway-core", "ticklane-client"]),
 ];
 
 /// Crates that must stay pure: no socket, clock, thread or unsafe code.

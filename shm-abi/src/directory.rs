@@ -169,7 +169,8 @@ impl Instrument {
         }
     }
 
-    fn words(&self, depth_at: usize) -> [u64; DIRECTORY_ENTRY_WORDS] {
+    /// The words of a directory entry (see [`entry`]) whose levels stand at `depth_at` of the depth area.
+    pub fn words(&self, depth_at: usize) -> [u64; DIRECTORY_ENTRY_WORDS] {
         let mut words = [0; DIRECTORY_ENTRY_WORDS];
         let mut text = |at: usize, bytes: &[u8]| {
             for (i, chunk) in bytes.chunks_exact(8).enumerate() {
@@ -200,7 +201,8 @@ impl Instrument {
         words
     }
 
-    fn from_words(words: &[u64; DIRECTORY_ENTRY_WORDS]) -> Instrument {
+    /// The instrument that a directory entry's words name. Any words give one: unknown codes read as unknown.
+    pub fn from_words(words: &[u64; DIRECTORY_ENTRY_WORDS]) -> Instrument {
         fn bytes<const N: usize>(words: &[u64]) -> [u8; N] {
             std::array::from_fn(|i| words[i / 8].to_le_bytes()[i % 8])
         }

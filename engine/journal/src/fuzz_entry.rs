@@ -1,0 +1,1 @@
+//! What the fuzz targets run, and tests over seeded inputs. Not part of the crate's interface.
