@@ -17,7 +17,7 @@ use shm_abi::segment::RingName;
 use crate::book::{Books, Order};
 use crate::damage::Damage;
 use crate::disk::{ReadAt, read_full};
-use crate::format::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, BLOCK_HEADER_WORDS, BlockHeader, BlockKind, verify_payload};
+use crate::format::{ALIGN, BLOCK_HEADER_WORDS, BlockHeader, BlockKind, verify_payload};
 use crate::index::{BlockEntry, FileIndex};
 use crate::journal::{Journal, ReadError};
 use crate::pages::Pages;
@@ -290,7 +290,7 @@ pub(crate) fn apply_part(words: &[u64], first: bool, offset: u64, books: &mut Bo
 /// # Errors
 /// [`ReadError::Io`].
 pub fn load(journal: &Journal, epoch: u64, n: u64, limit: usize) -> Result<Option<(Books, u64, u64)>, ReadError> {
-    let mut scratch = Pages::new(BLOCK_BYTES_MAX);
+    let mut scratch = Pages::new(ALIGN);
     let mut found: Vec<(u64, BlockEntry)> = Vec::new();
     for file in journal.files().iter().rev().filter(|file| file.epoch == epoch && file.first[0] <= n) {
         let opened = journal.folder().open(file.number);
@@ -355,6 +355,7 @@ fn load_parts(
             };
         }
         let Some((_, file)) = &open else { return Ok(false) };
+        scratch.make_room(entry.header.bytes());
         let block = &mut scratch.bytes_mut()[..entry.header.bytes()];
         let got = read_full(file.as_ref(), entry.offset, block).map_err(io)?;
         if verify_payload(&entry.header, entry.offset, &block[..got]).is_err() {
@@ -365,7 +366,6 @@ fn load_parts(
         }
         let words = entry.header.payload_bytes as usize / 8;
         let payload = &scratch.words()[BLOCK_HEADER_WORDS..][..words];
-        debug_assert!(BLOCK_HEADER_BYTES + words * 8 <= BLOCK_BYTES_MAX);
         if apply_part(payload, place == 0, entry.offset, books).is_err() {
             return Ok(false);
         }

@@ -50,7 +50,8 @@ pub struct FileIndex {
 }
 
 impl FileIndex {
-    /// Reads the file's header and finds its good blocks. `scratch` takes at most [`crate::format::BLOCK_BYTES_MAX`].
+    /// Reads the file's header and finds its good blocks. `scratch` grows to the largest
+    /// block.
     ///
     /// # Errors
     /// [`ReadError::Damaged`] when the header is not good; [`ReadError::Io`].
@@ -122,15 +123,15 @@ impl FileIndex {
         if offset >= length {
             return Ok(Ok(None));
         }
-        let head = &mut scratch.bytes_mut()[..BLOCK_HEADER_BYTES];
-        let got = read_full(file, offset, head)?;
-        if head[..got].iter().all(|byte| *byte == 0) {
+        let mut head = [0; BLOCK_HEADER_BYTES];
+        let got = read_full(file, offset, &mut head)?;
+        if head == [0; BLOCK_HEADER_BYTES] {
             return Ok(Ok(None));
         }
-        let Ok(head) = <&[u8; BLOCK_HEADER_BYTES]>::try_from(&head[..got]) else {
+        if got < head.len() {
             return Ok(Err(Damage::rule(offset, "file length", length, "a whole block header")));
-        };
-        let header = match BlockHeader::parse(head, self.salt, offset) {
+        }
+        let header = match BlockHeader::parse(&head, self.salt, offset) {
             Ok(header) => header,
             Err(damage) => return Ok(Err(damage)),
         };
@@ -143,6 +144,7 @@ impl FileIndex {
                 .expect_err("it was just found to be shorter")));
         }
         if verify == Verify::Payloads || header.kind == BlockKind::Mark {
+            scratch.make_room(bytes);
             let block = &mut scratch.bytes_mut()[..bytes];
             let got = read_full(file, offset, block)?;
             if let Err(damage) = verify_payload(&header, offset, &block[..got]) {

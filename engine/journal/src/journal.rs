@@ -9,8 +9,9 @@ use shm_abi::segment::RingName;
 
 use crate::damage::Damage;
 use crate::disk::{Folder, FsFolder};
-use crate::format::FileHeader;
-use crate::index::read_header;
+use crate::format::{ALIGN, FileHeader};
+use crate::index::{FileIndex, read_header};
+use crate::pages::Pages;
 use crate::reader::{Reader, SeekError};
 use crate::ring_index;
 
@@ -127,6 +128,16 @@ impl Journal {
         let mut epochs: Vec<u64> = self.files.iter().map(|file| file.epoch).collect();
         epochs.dedup();
         epochs
+    }
+
+    /// The good blocks of a file.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when its header is not good; [`ReadError::Io`].
+    pub fn index(&self, number: u64) -> Result<FileIndex, ReadError> {
+        let io = |source| ReadError::Io { file: number, offset: 0, source };
+        let file = self.folder.open(number).map_err(io)?;
+        FileIndex::read(number, file.as_ref(), &mut Pages::new(ALIGN))
     }
 
     /// Reads a ring from the oldest file on.

@@ -19,6 +19,14 @@ impl Pages {
         Pages(Page::new_vec_zeroed(bytes.div_ceil(ALIGN)).expect("a block is at most a megabyte"))
     }
 
+    /// Makes room for a block of this many bytes. What stood there is gone then. No block has more than
+    /// [`crate::format::BLOCK_BYTES_MAX`], so this ends soon.
+    pub(crate) fn make_room(&mut self, bytes: usize) {
+        if self.bytes().len() < bytes {
+            *self = Pages::new(bytes);
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -13,7 +13,7 @@ use shm_abi::slot::SLOT_WORDS;
 use crate::damage::Damage;
 use crate::disk::{ReadAt, read_full};
 use crate::format::{
-    BLOCK_BYTES_MAX, BLOCK_HEADER_WORDS, BlockKind, FileHeader, HoleReason, SlotRecords, published_ns, verify_payload,
+    ALIGN, BLOCK_HEADER_WORDS, BlockKind, FileHeader, HoleReason, SlotRecords, published_ns, verify_payload,
 };
 use crate::index::{BlockEntry, FileIndex, Tail};
 use crate::journal::{Journal, ReadError};
@@ -176,9 +176,9 @@ impl Reader {
             hole: None,
             slots: 0,
             base: 0,
-            block: Pages::new(BLOCK_BYTES_MAX),
+            block: Pages::new(ALIGN),
             records: SlotRecords::new(),
-            scratch: Pages::new(BLOCK_BYTES_MAX),
+            scratch: Pages::new(ALIGN),
             until: None,
             instruments: Vec::new(),
         }
@@ -505,6 +505,7 @@ impl Reader {
     /// Reads a block into `block` and verifies it.
     fn load(&mut self, entry: &BlockEntry) -> Result<Result<(), Damage>, ReadError> {
         let Some(open) = &self.open else { return Ok(Ok(())) };
+        self.block.make_room(entry.header.bytes());
         let bytes = &mut self.block.bytes_mut()[..entry.header.bytes()];
         let got = read_full(open.file.as_ref(), entry.offset, bytes).map_err(|source| ReadError::Io {
             file: open.index.file(),

@@ -4,7 +4,7 @@ use shm_abi::directory::Text;
 
 use crate::damage::Damage;
 use crate::disk::Folder;
-use crate::format::BLOCK_BYTES_MAX;
+use crate::format::ALIGN;
 use crate::index::{FileIndex, Tail};
 use crate::journal::{Journal, ReadError};
 use crate::pages::Pages;
@@ -105,7 +105,7 @@ pub fn recover(folder: std::sync::Arc<dyn Folder>, lane: &str) -> Result<Recover
 fn recover_last(folder: &dyn Folder, number: u64, recovered: &mut Recovered) -> Result<(), ReadError> {
     let io = |offset, source| ReadError::Io { file: number, offset, source };
     let file = folder.open(number).map_err(|source| io(0, source))?;
-    let index = FileIndex::read(number, file.as_ref(), &mut Pages::new(BLOCK_BYTES_MAX))?;
+    let index = FileIndex::read(number, file.as_ref(), &mut Pages::new(ALIGN))?;
     let length = file.length().map_err(|source| io(0, source))?;
     recovered.latest_ns = index.latest_ns();
     let (epoch, incarnation) = (index.header().epoch, index.header().incarnation);

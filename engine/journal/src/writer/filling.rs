@@ -35,6 +35,10 @@ impl Pool {
         self.stalled
     }
 
+    pub(super) fn is_half_free(&self) -> bool {
+        self.free.len() >= self.total / 2
+    }
+
     pub(super) fn has_room(&self) -> bool {
         !self.stalled && self.free.len() >= 2
     }

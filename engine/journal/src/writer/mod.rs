@@ -227,8 +227,8 @@ impl<D: Directory> Writer<D> {
     pub fn handle_time(&mut self, now: Now) {
         if now.monotonic_ns >= self.next_flush_ns {
             self.next_flush_ns = now.monotonic_ns + u64::from(self.config.sync_interval_ms) * 1_000_000;
-            // While blocks wait for the disk, a block that is not full gains nothing by joining them.
-            if self.queue.is_empty() {
+            // A disk that is behind gets full blocks only: half the buffer must not go to the padding of small ones.
+            if self.pool.is_half_free() {
                 self.seal_all();
             }
             self.placing.want_sync();
