@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 FUZZ_JOBS=${FUZZ_JOBS:-$(nproc)}
-crates=(engine/wire shm-abi gateway/core)
+crates=(engine/wire engine/journal shm-abi gateway/core)
 if ! cargo +nightly --version >/dev/null 2>&1; then
   echo "SKIPPED: no nightly toolchain (rustup toolchain install nightly)"
   exit 77

@@ -97,11 +97,13 @@ impl Imager {
         monotonic_ns: u64,
     ) -> Result<Imager, ReadError> {
         let limit = config.image_orders as usize;
-        let epoch = journal.files().last().map(|file| file.epoch);
-        let loaded = match epoch {
-            Some(epoch) => load(journal, epoch, u64::MAX, limit)?,
-            None => None,
-        };
+        let mut loaded = None;
+        for epoch in journal.epochs().into_iter().rev() {
+            loaded = load(journal, epoch, u64::MAX, limit)?;
+            if loaded.is_some() {
+                break;
+            }
+        }
         let (books, reader) = match loaded {
             Some((books, n, epoch)) => match journal.seek(RingName::Orders, epoch, n) {
                 Ok(reader) => (books, reader),

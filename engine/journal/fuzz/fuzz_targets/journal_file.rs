@@ -1,0 +1,4 @@
+//! See `journal::fuzz_entry::file`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| journal::fuzz_entry::file(data));
