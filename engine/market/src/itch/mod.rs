@@ -342,16 +342,22 @@ impl<I: InstrumentIds> Feed<I> {
             let mut io = Io::open(known, self.mark(&event), lane);
             let appended = op.kind < OpKind::Other && message.len > op.form_length.into();
             self.tally.extended += u64::from(appended);
-            match op.kind {
-                OpKind::Add => self.add(op, at, event, &mut io),
-                OpKind::Execute => self.execute(op, at, event, None, &mut io),
-                OpKind::ExecutePrice => self.execute(op, at, event, Some(op.price), &mut io),
-                OpKind::Cancel => self.cancel(op, at, event, Some(op.quantity), &mut io),
-                OpKind::Delete => self.cancel(op, at, event, None, &mut io),
-                OpKind::Replace => self.replace(op, at, event, &mut io),
-                OpKind::Other | OpKind::Malformed | OpKind::Unknown => {
-                    self.undecoded(op, bytes_of(buf, message), event, &mut io)
+            let done = match op.kind {
+                OpKind::Add => self.add(op, at, &mut event, &mut io),
+                OpKind::Execute | OpKind::ExecutePrice | OpKind::Cancel | OpKind::Delete => {
+                    self.leave(op, at, &mut event, &mut io)
                 }
+                OpKind::Replace => Err(self.replace(op, at, event, &mut io)),
+                OpKind::Other | OpKind::Malformed | OpKind::Unknown => {
+                    Err(self.undecoded(op, bytes_of(buf, message), event, &mut io))
+                }
+            };
+            match done {
+                Ok(done) => {
+                    self.show(&done, &event, &mut io);
+                    Fate::Applied
+                }
+                Err(fate) => fate,
             }
         };
         let tally = &mut self.tally;
@@ -386,6 +392,7 @@ impl<I: InstrumentIds> Feed<I> {
 
     /// Declares a message that was not applied, and ends its event.
     #[cold]
+    #[inline(never)]
     fn reject(
         &mut self,
         code: AnomalyCode,

@@ -4,12 +4,12 @@ use shm_abi::board::{Level, RowUpdate};
 use shm_abi::counters::CounterWriter;
 use shm_abi::layout::row;
 use shm_abi::record::{AnomalyCode, PRICE_NONE, Price, Side, flag, kind};
-use wire::dialect::Op;
+use wire::dialect::{Op, OpKind};
 
 use super::trades::print_of;
 use super::{CROSSED, Facts, Fate, Feed, InstrumentIds, Io, TRADING, declare, suspect};
 use crate::book::{AddError, Book, LevelChange, LevelEvent, NewOrder, OrderFacts, PriceLevel, Taken};
-use crate::day::print;
+use crate::day::{Print, print};
 use crate::publish::{Event, NO_SIDE, Out, Outbox};
 use crate::window;
 
@@ -45,25 +45,35 @@ impl Touch {
     }
 }
 
+/// What an operation has done to the book, to be shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    change: LevelChange,
+    /// More was asked of an order than was left: (reference, quantity asked).
+    overfill: Option<(u64, u64)>,
+    /// An execution, and what of it counts in the day's statistics.
+    executed: bool,
+    printed: Option<Print>,
+}
+
 impl<I: InstrumentIds> Feed<I> {
     /// `A`, `F`.
     #[inline(always)]
-    pub(super) fn add(&mut self, op: &Op, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
+    pub(super) fn add(&mut self, op: &Op, at: u32, event: &mut Event, io: &mut Io<'_>) -> Result<Done, Fate> {
         let facts = self.facts[at as usize];
         if !facts.is_known() {
-            return self.reject(AnomalyCode::UnknownInstrument, op.locate.into(), op.reference, None, &event, io);
+            return Err(self.reject(AnomalyCode::UnknownInstrument, op.locate.into(), op.reference, None, event, io));
         }
-        facts.name(&mut event);
+        facts.name(event);
         let Some(side) = Side::from_code(op.side) else {
-            return self.reject(AnomalyCode::BadField, op.reference, op.side.into(), Some(at), &event, io);
+            return Err(self.reject(AnomalyCode::BadField, op.reference, op.side.into(), Some(at), event, io));
         };
         let change = match self.book_add(op, at, side, op.reference) {
             Ok(change) => change,
-            Err((code, detail)) => return self.reject(code, op.reference, detail, Some(at), &event, io),
+            Err((code, detail)) => return Err(self.reject(code, op.reference, detail, Some(at), event, io)),
         };
-        io.out.orders.put(order_record(&event, kind::ADD, side, op.reference, facts.price(change.price), op.quantity));
-        self.show(&change, &event, io);
-        Fate::Applied
+        io.out.orders.put(order_record(event, kind::ADD, side, op.reference, facts.price(change.price), op.quantity));
+        Ok(Done { change, overfill: None, executed: false, printed: None })
     }
 
     /// Puts an order into the book after checking what the book does not know. The error is code and detail of an
@@ -86,6 +96,7 @@ impl<I: InstrumentIds> Feed<I> {
 
     /// An order without a price, or one that the book cannot hold: then the book of its instrument is not whole.
     #[cold]
+    #[inline(never)]
     fn book_add_odd(
         &mut self,
         op: &Op,
@@ -104,121 +115,92 @@ impl<I: InstrumentIds> Feed<I> {
         self.book.add_unpriced(new).map_err(|error| refusal(error, &self.book))
     }
 
-    /// `X` takes `quantity`, `D` (none given) all that is left.
+    /// `X`, `D`, `E` and `C`: all or a part of an order leaves. One path for the four of them keeps the hot code small
+    /// enough for the processor's instruction cache.
     #[inline(always)]
-    pub(super) fn cancel(
-        &mut self,
-        op: &Op,
-        at: u32,
-        mut event: Event,
-        quantity: Option<u64>,
-        io: &mut Io<'_>,
-    ) -> Fate {
+    pub(super) fn leave(&mut self, op: &Op, at: u32, event: &mut Event, io: &mut Io<'_>) -> Result<Done, Fate> {
+        let executed = matches!(op.kind, OpKind::Execute | OpKind::ExecutePrice);
         let Some(slot) = self.book.find(op.reference, op.slot) else {
-            return self.unknown_order(op, at, event, io);
+            return Err(match executed {
+                true => self.unknown_execution(op, at, *event, io),
+                false => self.unknown_order(op, at, *event, io),
+            });
         };
-        let taken = match quantity {
-            None => self.book.remove(slot),
-            Some(0) => {
-                let instrument = self.book.order(slot).instrument;
-                self.facts[instrument as usize].name(&mut event);
-                return self.reject(AnomalyCode::BadField, op.reference, 0, Some(instrument), &event, io);
-            }
-            Some(quantity) => self.book.take(slot, quantity),
-        };
-        let Taken { order, quantity: took, overfill, change } = taken;
-        let facts = &self.facts[order.instrument as usize];
-        facts.name(&mut event);
-        let price = facts.price(order.price);
-        io.out.orders.put(order_record(&event, kind::CANCEL, order.side, op.reference, price, took.into()));
-        if overfill {
-            self.show_overfill(op, &change, &event, io);
-        } else {
-            self.show(&change, &event, io);
-        }
-        Fate::Applied
-    }
-
-    #[cold]
-    fn show_overfill(&mut self, op: &Op, change: &LevelChange, event: &Event, io: &mut Io<'_>) {
-        let Io { out, board, counters } = io;
-        let facts = self.facts[change.instrument as usize];
-        let mut row = board.update(facts.row as usize);
-        let position = self.book.position(change);
-        keep_window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
-        let touch = Touch { overfill: Some((op.reference, op.quantity)), ..Touch::of(change, position) };
-        self.end(touch, event, out, counters, row);
-    }
-
-    /// Shows a change of one level and ends the event. Beyond the window nothing shows.
-    #[inline(always)]
-    fn show(&mut self, change: &LevelChange, event: &Event, io: &mut Io<'_>) {
-        let position = self.book.position(change);
-        let facts = self.facts[change.instrument as usize];
-        let Io { out, board, counters } = io;
-        if position >= usize::from(facts.class).max(1) {
-            return out.finish();
-        }
-        let mut row = board.update(facts.row as usize);
-        keep_window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
-        self.end(Touch::of(change, position), event, out, counters, row);
-    }
-
-    /// `E`, and `C` with its own print price. An order without a price that is executed at its own leaves the price of
-    /// the trade open: its quantity alone counts.
-    #[inline(always)]
-    pub(super) fn execute(
-        &mut self,
-        op: &Op,
-        at: u32,
-        mut event: Event,
-        print_at: Option<u32>,
-        io: &mut Io<'_>,
-    ) -> Fate {
-        let Some(slot) = self.book.find(op.reference, op.slot) else {
-            return self.unknown_execution(op, at, event, print_at, io);
-        };
-        if op.quantity == 0 || op.quantity > QUANTITY_MAX {
+        let whole = op.kind == OpKind::Delete;
+        let asked = if whole { u64::MAX } else { op.quantity };
+        if asked == 0 || executed && asked > QUANTITY_MAX {
             let instrument = self.book.order(slot).instrument;
-            self.facts[instrument as usize].name(&mut event);
-            return self.reject(AnomalyCode::BadField, op.reference, op.quantity, Some(instrument), &event, io);
+            self.facts[instrument as usize].name(event);
+            return Err(self.reject(AnomalyCode::BadField, op.reference, asked, Some(instrument), event, io));
         }
-        let taken = self.book.take(slot, op.quantity);
-        let Taken { order, quantity: took, overfill, change } = taken;
+        let Taken { order, quantity: took, overfill, change } = self.book.take(slot, asked);
         let facts = self.facts[order.instrument as usize];
-        facts.name(&mut event);
-        let own_price = facts.price(order.price);
-        let price = print_at.map_or(own_price, |raw| facts.price(raw));
+        facts.name(event);
+        let price = facts.price(order.price);
+        let overfill = (overfill && !whole).then_some((op.reference, asked));
+        if !executed {
+            io.out.orders.put(order_record(event, kind::CANCEL, order.side, op.reference, price, took.into()));
+            return Ok(Done { change, overfill, executed, printed: None });
+        }
+        let printed = self.execution(op, &order, price, took, event, io);
+        Ok(Done { change, overfill, executed, printed })
+    }
+
+    /// The records of an execution: what of it counts. `C` has a print price of its own. An order without a price that is
+    /// executed at its own leaves the price of the trade open: its quantity alone counts.
+    #[inline(always)]
+    fn execution(
+        &mut self,
+        op: &Op,
+        order: &OrderFacts,
+        own_price: Price,
+        took: u32,
+        event: &Event,
+        io: &mut Io<'_>,
+    ) -> Option<Print> {
+        let at_print = op.kind == OpKind::ExecutePrice;
+        let price = if at_print { self.facts[order.instrument as usize].price(op.price) } else { own_price };
         let trade = print_of(price, op.quantity, op.match_number);
-        let mut printed = print_at.is_none() || op.printable;
-        let Io { out, board, counters } = io;
+        let mut printed = !at_print || op.printable;
+        let Io { out, counters, .. } = io;
         if printed && self.prints.is_on() {
-            printed = self.counts(order.instrument, &trade, &event, out, counters);
+            printed = self.counts(order.instrument, &trade, event, out, counters);
         }
         let flags = if printed { 0 } else { flag::NOT_PRINTED };
         let code = order.side as u8;
         if printed {
-            out.orders.put(trade.record(&event, code, 0));
+            out.orders.put(trade.record(event, code, 0));
         }
         let body = [op.reference, own_price as u64, took.into()];
         out.orders.put(event.record(kind::FILL, code, flags, body));
         out.orders.put(event.record(kind::CANCEL, code, flags, body));
-        out.market.put(trade.record(&event, code, flags));
+        out.market.put(trade.record(event, code, flags));
         self.tally.trades += u64::from(out.market.on);
-        let mut row = board.update(facts.row as usize);
-        if printed {
-            // An execution is at most 2^32 shares: volume cannot overflow in a day of them, and saturates if it does.
-            print(&mut row, event.ts_event, &trade);
-        }
-        let position = self.book.position(&change);
-        keep_window(&self.book, &change, position, &facts, &event, &mut out.market, &mut row);
-        let overfill = overfill.then_some((op.reference, op.quantity));
-        self.end(Touch { overfill, ..Touch::of(&change, position) }, &event, out, counters, row);
-        Fate::Applied
+        printed.then_some(trade)
     }
 
-    /// `U`: the original leaves, whatever is wrong with the new order; the venue has said that it is gone.
+    /// Shows what was done and ends the event. Beyond the window a change of a level shows nowhere.
     #[inline(always)]
+    pub(super) fn show(&mut self, done: &Done, event: &Event, io: &mut Io<'_>) {
+        let Done { change, overfill, executed, printed } = done;
+        let position = self.book.position(change);
+        let facts = self.facts[change.instrument as usize];
+        let Io { out, board, counters } = io;
+        if position >= usize::from(facts.class).max(1) && !executed && overfill.is_none() {
+            return out.finish();
+        }
+        let mut row = board.update(facts.row as usize);
+        if let Some(trade) = printed {
+            // An execution is at most 2^32 shares: volume cannot overflow in a day of them, and saturates if it does.
+            print(&mut row, event.ts_event, trade);
+        }
+        keep_window(&self.book, change, position, &facts, event, &mut out.market, &mut row);
+        self.end(Touch { overfill: *overfill, ..Touch::of(change, position) }, event, out, counters, row);
+    }
+
+    /// `U`: the original leaves, whatever is wrong with the new order; the venue has said that it is gone. It changes the
+    /// book twice, so it has a path of its own, out of the others' way.
+    #[inline(never)]
     pub(super) fn replace(&mut self, op: &Op, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
         let Some(slot) = self.book.find(op.reference, op.slot) else {
             return self.unknown_order(op, at, event, io);
@@ -321,6 +303,7 @@ impl<I: InstrumentIds> Feed<I> {
 
     /// A message about an order that is not in the book.
     #[cold]
+    #[inline(never)]
     fn unknown_order(&mut self, op: &Op, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
         let facts = &self.facts[at as usize];
         if facts.is_known() {
@@ -332,14 +315,9 @@ impl<I: InstrumentIds> Feed<I> {
     /// An execution of an order that is not in the book: its volume counts, and a print with a price is a trade. Where
     /// the message names no instrument, nobody knows whose volume it is.
     #[cold]
-    fn unknown_execution(
-        &mut self,
-        op: &Op,
-        at: u32,
-        mut event: Event,
-        print_at: Option<u32>,
-        io: &mut Io<'_>,
-    ) -> Fate {
+    #[inline(never)]
+    fn unknown_execution(&mut self, op: &Op, at: u32, mut event: Event, io: &mut Io<'_>) -> Fate {
+        let print_at = (op.kind == OpKind::ExecutePrice).then_some(op.price);
         let facts = self.facts[at as usize];
         if facts.is_known() && op.quantity <= QUANTITY_MAX {
             facts.name(&mut event);
