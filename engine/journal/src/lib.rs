@@ -9,6 +9,7 @@
 //! * [`book`], [`image`]: resting orders that follow the orders ring, and their images in the journal, from which a late
 //!   reader starts.
 //! * [`digest`]: one number for a sequence of records.
+//! * `export`, `import` (feature `export`): tick files, out as DBN and Parquet, in as DBN.
 //! * [`disk`]: files of `std::fs` for tools, tests and replay.
 //!
 //! All bytes of a file are hostile: what is read is a value or a [`damage::Damage`] that says where, what, and what was
@@ -22,6 +23,8 @@ pub mod config;
 pub mod damage;
 pub mod digest;
 pub mod disk;
+#[cfg(feature = "export")]
+pub mod export;
 pub mod format;
 #[doc(hidden)]
 pub mod fuzz_entry;
