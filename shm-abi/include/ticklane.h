@@ -100,7 +100,7 @@ extern "C" {
 
 /* Version, sizes and limits. */
 #define TL_MAGIC                 UINT64_C(0x454e414c4b434954)
-#define TL_ABI_VERSION           UINT64_C(0x0000000100000001)
+#define TL_ABI_VERSION           UINT64_C(0x0000000100000002)
 #define TL_LAYOUT_HASH           UINT64_C(0xeeb5f3a7239fa999)
 #define TL_HEADER_BYTES          4096
 #define TL_STATIC_WORDS          64
@@ -339,6 +339,23 @@ extern "C" {
 #define TL_COUNTER_LAG_NS             25
 #define TL_COUNTER_LAG_MAX_NS         26
 #define TL_COUNTER_RATE_PER_S         27
+
+/* Counters of a lane's journal, for tl_counter. */
+#define TL_COUNTER_JOURNAL_STATE          64
+#define TL_COUNTER_JOURNAL_DURABLE_ORDERS 65
+#define TL_COUNTER_JOURNAL_DURABLE_MARKET 66
+#define TL_COUNTER_JOURNAL_LAG_ORDERS     67
+#define TL_COUNTER_JOURNAL_LAG_MARKET     68
+#define TL_COUNTER_JOURNAL_RECORDS        69
+#define TL_COUNTER_JOURNAL_MISSING_SLOTS  70
+#define TL_COUNTER_JOURNAL_HOLES          71
+#define TL_COUNTER_JOURNAL_BLOCKS         72
+#define TL_COUNTER_JOURNAL_BYTES          73
+#define TL_COUNTER_JOURNAL_FILES          74
+#define TL_COUNTER_JOURNAL_FILES_REMOVED  75
+#define TL_COUNTER_JOURNAL_SYNCS          76
+#define TL_COUNTER_JOURNAL_REFUSALS       77
+#define TL_COUNTER_JOURNAL_SLOW_TIMES     78
 
 /* Counters of a feed, in words from TL_FEED_COUNTERS on. */
 #define TL_FEED_COUNTER_BYTES               0

@@ -187,6 +187,42 @@ counters! {
     }
 }
 
+counters! {
+    /// Counters of a lane's journal, written by who records it. All are 0 while the lane is not recorded.
+    JournalCounter {
+        /// 0 not recorded, 1 as it should, 2 the disk is slow, 3 it is full, 4 it refuses to write, 5 ended.
+        State = "journal_state",
+        /// Every number of this epoch's orders ring below this one that was recorded or declared missing is on disk.
+        DurableOrders = "journal_durable_orders",
+        /// The same of the market ring.
+        DurableMarket = "journal_durable_market",
+        /// Slots of the orders ring that were taken and are not yet known to be on disk.
+        LagOrders = "journal_lag_orders",
+        /// The same of the market ring.
+        LagMarket = "journal_lag_market",
+        /// Records taken.
+        Records = "journal_records",
+        /// Slots declared missing.
+        MissingSlots = "journal_missing_slots",
+        /// Holes declared.
+        Holes = "journal_holes",
+        /// Blocks written.
+        Blocks = "journal_blocks",
+        /// Bytes written.
+        Bytes = "journal_bytes",
+        /// Files begun.
+        Files = "journal_files",
+        /// Files removed by retention.
+        FilesRemoved = "journal_files_removed",
+        /// Times that the disk confirmed what was written.
+        Syncs = "journal_syncs",
+        /// Writes, syncs and creations that the disk refused.
+        Refusals = "journal_refusals",
+        /// Times that something took longer than it should.
+        SlowTimes = "journal_slow_times",
+    }
+}
+
 /// Counters that each line of a datagram feed has.
 pub const LINE_COUNTERS: usize = 10;
 
@@ -230,7 +266,12 @@ impl FeedCounter {
 
 /// Words reserved for a lane's counters.
 pub const LANE_COUNTER_WORDS: usize = 128;
-const _: () = assert!(LaneCounter::ALL.len() <= LANE_COUNTER_WORDS);
+/// Where the journal's stand among them: on lines of their own, for another core writes them.
+pub const JOURNAL_COUNTERS: usize = 64;
+/// Words reserved for the journal's.
+pub const JOURNAL_COUNTER_WORDS: usize = LANE_COUNTER_WORDS - JOURNAL_COUNTERS;
+const _: () = assert!(LaneCounter::ALL.len() <= JOURNAL_COUNTERS);
+const _: () = assert!(JournalCounter::ALL.len() <= JOURNAL_COUNTER_WORDS);
 const _: () = assert!(FeedCounter::ALL.len() <= crate::layout::FEED_COUNTER_WORDS);
 
 /// Counters at a place in a mapping, for reading.
@@ -256,6 +297,10 @@ impl CounterReader {
     }
     /// A feed's counter.
     pub fn feed(&self, counter: FeedCounter) -> u64 {
+        self.get(counter as usize)
+    }
+    /// A journal's counter.
+    pub fn journal(&self, counter: JournalCounter) -> u64 {
         self.get(counter as usize)
     }
 }
@@ -302,6 +347,11 @@ impl CounterWriter {
     /// Sets a feed's counter.
     #[inline(always)]
     pub fn set_feed(&mut self, counter: FeedCounter, value: u64) {
+        self.set_index(counter as usize, value);
+    }
+    /// Sets a journal's counter.
+    #[inline(always)]
+    pub fn set_journal(&mut self, counter: JournalCounter, value: u64) {
         self.set_index(counter as usize, value);
     }
     /// A feed's counter.

@@ -41,6 +41,6 @@ pub mod sys;
 pub mod seqlock;
 
 /// Version of the layout. The upper 32 bits are the major version: readers refuse another major version, and name both.
-pub const ABI_VERSION: u64 = 1 << 32 | 1;
+pub const ABI_VERSION: u64 = 1 << 32 | 2;
 /// First eight bytes of every segment, as a little-endian word: `TICKLANE`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TICKLANE");

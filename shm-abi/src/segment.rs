@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::board::{BoardReader, BoardWriter};
-use crate::counters::{CounterReader, CounterWriter, FeedCounter, LANE_COUNTER_WORDS, LaneCounter};
+use crate::counters::{
+    CounterReader, CounterWriter, FeedCounter, JOURNAL_COUNTER_WORDS, JOURNAL_COUNTERS, JournalCounter, LaneCounter,
+};
 use crate::directory::{DirectoryError, DirectoryReader, DirectoryWriter, Instrument, Text};
 use crate::layout::{
     FEED_COUNTER_WORDS, FEED_WORDS, FEEDS_MAX, FeedState, HEADER_BYTES, HEARTBEAT_LIMIT_NS, LANE_NAME_RULE, Layout,
@@ -420,7 +422,7 @@ impl LaneWriter {
             market: RingWriter::new(MappedRing::new(mapping.clone(), &layout, RingName::Market), 0),
             board: BoardWriter::new(mapping.clone(), layout),
             directory: DirectoryWriter::new(mapping.clone(), layout),
-            counters: CounterWriter::new(mapping.clone(), layout.counters, LANE_COUNTER_WORDS),
+            counters: CounterWriter::new(mapping.clone(), layout.counters, JOURNAL_COUNTERS),
             mapping,
             layout,
             identity,
@@ -440,6 +442,12 @@ impl LaneWriter {
         let mapping = Mapping::anonymous(layout.bytes).map_err(io)?;
         let identity = Identity { epoch: 1, incarnation: 1, old_epoch: 0, flags: 0 };
         Ok(Self::new(Arc::new(mapping), layout, plan, identity))
+    }
+
+    /// The journal's counters, for the one who records this lane: no other thread may take them.
+    pub fn journal_counters(&self) -> CounterWriter {
+        let offset = self.layout.counters + JOURNAL_COUNTERS * 8;
+        CounterWriter::new(self.mapping.clone(), offset, JOURNAL_COUNTER_WORDS)
     }
 
     /// A reader's view of the same memory, in this process.
@@ -757,6 +765,12 @@ impl Segment {
     /// The lane's counters.
     pub fn counters(&self) -> CounterReader {
         CounterReader::new(self.mapping.clone(), self.layout.counters, LaneCounter::ALL.len())
+    }
+
+    /// The counters of the lane's journal.
+    pub fn journal_counters(&self) -> CounterReader {
+        let offset = self.layout.counters + JOURNAL_COUNTERS * 8;
+        CounterReader::new(self.mapping.clone(), offset, JournalCounter::ALL.len())
     }
 
     /// Facts and counters of feed `index`; `None` for an unused entry.

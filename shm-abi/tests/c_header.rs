@@ -11,7 +11,7 @@ use std::process::Command;
 
 use common::{plan, runtime_dir, span_words, words_of};
 use shm_abi::board::{Level, ROW_RETRIES, RowImage};
-use shm_abi::counters::{FeedCounter, LANE_COUNTER_WORDS, LaneCounter};
+use shm_abi::counters::{FeedCounter, JOURNAL_COUNTERS, JournalCounter, LANE_COUNTER_WORDS, LaneCounter};
 use shm_abi::directory::{Instrument, InstrumentKind, xstream};
 use shm_abi::layout::{
     DEPTH_BYTES_MAX, DEPTH_CLASSES, DIRECTORY_ENTRY_WORDS, FEED_WORDS, FEEDS_MAX, FLAG_REPLAY, HEADER_BYTES,
@@ -173,6 +173,11 @@ fn generated() -> String {
     defines(&mut text, "Kinds of instrument.", "INSTRUMENT_", kinds);
     let counters: Vec<_> = LaneCounter::ALL.iter().map(|counter| (counter.name(), *counter as u64)).collect();
     defines(&mut text, "Counters of a lane, for tl_counter.", "COUNTER_", &counters);
+    let counters: Vec<_> = JournalCounter::ALL
+        .iter()
+        .map(|counter| (counter.name(), (JOURNAL_COUNTERS + *counter as usize) as u64))
+        .collect();
+    defines(&mut text, "Counters of a lane's journal, for tl_counter.", "COUNTER_", &counters);
     let counters: Vec<_> = FeedCounter::ALL.iter().map(|counter| (counter.name(), *counter as u64)).collect();
     defines(&mut text, "Counters of a feed, in words from TL_FEED_COUNTERS on.", "FEED_COUNTER_", &counters);
     text

@@ -196,8 +196,8 @@ fn another_version_or_layout_is_refused_with_both_named() {
     let path = file(dir.path());
     let hash = format!("{:016x}", layout_hash());
     for (index, value, named) in [
-        (header::ABI_VERSION, 7 << 32 | 3, ["7.3", "1.1", hash.as_str()]),
-        (header::LAYOUT_HASH, 0xabc, ["0000000000000abc", "1.1", hash.as_str()]),
+        (header::ABI_VERSION, 7 << 32 | 3, ["7.3", "1.2", hash.as_str()]),
+        (header::LAYOUT_HASH, 0xabc, ["0000000000000abc", "1.2", hash.as_str()]),
     ] {
         change_word(&path, index, |_| value, true);
         let error = Segment::open(dir.path(), "lane0").unwrap_err();

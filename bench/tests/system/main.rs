@@ -18,6 +18,7 @@ mod figures;
 mod harness;
 mod hostile;
 mod hot_path;
+mod journal;
 mod kills;
 mod lanes;
 mod misfortunes;

@@ -19,8 +19,9 @@ use shm_abi::layout::{FeedState, HEARTBEAT_INTERVAL_NS};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter, SegmentError, SleeperFlag, wake_socket};
 use shm_abi::sys::{monotonic_ns, realtime_ns, send_descriptor};
 
-use crate::config::{ClientType, EngineConfig, LanePlan, LockMemory};
+use crate::config::{ClientType, EnginePlan, LanePlan, LockMemory};
 use crate::ids::IdStore;
+use crate::record::{self, RecordError, Settled};
 use crate::rt;
 
 /// How long the wake door takes nobody in after the system had no descriptor for a reader.
@@ -31,6 +32,8 @@ const DOOR_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum LaneError {
     #[error(transparent)]
     Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
     #[error("lane {lane}: {source}")]
     Market { lane: String, source: market::itch::ConfigError },
     #[error(
@@ -52,16 +55,25 @@ pub(crate) struct Lane {
     pub(crate) out: Output<IdStore>,
     sleepers: SleeperFlag,
     wake_socket: PathBuf,
+    /// The lane's journal, where it is recorded: for its recorder to take.
+    pub(crate) journal: Option<Settled>,
     _lock: LaneLock,
 }
 
 impl Lane {
     /// Takes the lane, reads its predecessor, makes its segment, and publishes the restart. Blocking; before the reactor.
-    pub(crate) fn make(engine: &EngineConfig, plan: &LanePlan, ids: IdStore) -> Result<Lane, LaneError> {
+    pub(crate) fn make(whole: &EnginePlan, plan: &LanePlan, ids: IdStore) -> Result<Lane, LaneError> {
+        let engine = &whole.engine;
         let lane = &plan.plan.lane;
         let system = |source| LaneError::System { lane: lane.clone(), source };
         let lock = LaneLock::take(&engine.runtime_dir, lane)?;
-        let predecessor = lock.predecessor()?.map(|segment| Predecessor::read(&segment));
+        let before = lock.predecessor()?.map(|segment| {
+            let told = Predecessor::read(&segment);
+            (segment, told)
+        });
+        let predecessor = before.as_ref().map(|(_, told)| *told);
+        let journal = whole.journal.enabled.then(|| record::settle(whole, lane, before.as_ref())).transpose()?;
+        drop(before);
         let identity = Identity::random(predecessor.map_or(0, |found| found.old_epoch)).map_err(system)?;
         // All of it before the segment has its name: an engine killed at any moment leaves a whole predecessor.
         let mut writer = lock.create_with(&plan.plan, identity, |writer| {
@@ -81,7 +93,7 @@ impl Lane {
         let calendar = plan.feed.calendar.clone();
         let midnight = Box::new(move |now_ns| calendar.midnight_ns(now_ns));
         let out = Output::new(writer, normaliser, predecessor, midnight);
-        Ok(Lane { out, sleepers, wake_socket, _lock: lock })
+        Ok(Lane { out, sleepers, wake_socket, journal, _lock: lock })
     }
 
     /// After heads were published: wakes the readers that sleep.

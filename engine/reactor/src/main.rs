@@ -6,6 +6,7 @@ mod feed;
 mod ids;
 mod lane;
 mod preflight;
+mod record;
 mod rt;
 mod sys;
 
@@ -27,6 +28,7 @@ use crate::control::{Control, FeedIdentity, FeedPort, LogLevel, Settings, feed_p
 use crate::feed::FeedTask;
 use crate::ids::IdStore;
 use crate::lane::Lane;
+use crate::record::{Recorded, Recording};
 
 /// Takes exchange feeds, keeps their order books, and publishes them into shared memory.
 #[derive(Debug, Parser)]
@@ -186,8 +188,12 @@ fn run(plan: &EnginePlan, wait: Wait, control: Control) -> Result<(), String> {
     tracing::info!(known = ids.count(), "instrument ids");
     let mut lanes = Vec::new();
     for lane in &plan.lanes {
-        lanes.push((lane, Lane::make(&plan.engine, lane, ids.clone()).map_err(|error| error.to_string())?));
+        lanes.push((lane, Lane::make(plan, lane, ids.clone()).map_err(|error| error.to_string())?));
     }
+    let recording = match recorded(&mut lanes) {
+        lanes if lanes.is_empty() => None,
+        lanes => Some(Recording::start(&plan.journal, lanes)?),
+    };
     let segments: Vec<Segment> = lanes.iter().map(|(_, lane)| lane.out.writer.reader()).collect();
     let running = Arc::new(AtomicUsize::new(lanes.len()));
     let (handles, ports): (Vec<_>, Vec<_>) = lanes.iter().map(|(plan, _)| feed_pair(FeedIdentity::of(plan))).unzip();
@@ -204,12 +210,26 @@ fn run(plan: &EnginePlan, wait: Wait, control: Control) -> Result<(), String> {
     for reactor in reactors {
         outcome = outcome.and(reactor.join());
     }
+    if let Some(recording) = recording {
+        outcome = outcome.and(recording.finish());
+    }
     stop.store(true, Ordering::Relaxed);
     if let Some(control) = control {
         control.join().map_err(|_| "the command thread panicked".to_owned())?;
     }
     tracing::info!("stopped");
     outcome
+}
+
+/// What the lanes that are recorded bring to it.
+fn recorded(lanes: &mut [(&LanePlan, Lane)]) -> Vec<Recorded> {
+    let recorded = |(plan, lane): &mut (&LanePlan, Lane)| {
+        let writer = &lane.out.writer;
+        let (segment, counters) = (writer.reader(), writer.journal_counters());
+        let journal = lane.journal.take()?;
+        Some(Recorded { lane: plan.plan.lane.clone(), segment, counters, journal })
+    };
+    lanes.iter_mut().filter_map(recorded).collect()
 }
 
 /// Says that a lane's reactor has ended, however it did. Other lanes go on: a feed's end is its own, and told in its state.

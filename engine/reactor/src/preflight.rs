@@ -22,6 +22,11 @@ pub(crate) enum Obstacle {
          taskset, cpuset or CPUAffinity= of the service"
     )]
     Core { lane: String, core: usize, allowed: Vec<usize> },
+    #[error(
+        "journal.core = {core} is not among the cores this process may use {allowed:?}: change `core`, or the taskset, \
+         cpuset or CPUAffinity= of the service"
+    )]
+    JournalCore { core: usize, allowed: Vec<usize> },
     #[error("{field} = {path}: {seen}; wanted: an existing directory of ours; {remedy}")]
     Directory { field: &'static str, path: String, seen: String, remedy: String },
 }
@@ -50,6 +55,9 @@ fn check_directory(field: &'static str, path: &Path) -> Result<(), Obstacle> {
 }
 
 fn check_cores(plan: &EnginePlan, allowed: &[usize]) -> Result<(), Obstacle> {
+    if let Some(core) = plan.journal.core.filter(|core| plan.journal.enabled && !allowed.contains(core)) {
+        return Err(Obstacle::JournalCore { core, allowed: allowed.to_vec() });
+    }
     for lane in &plan.lanes {
         if let Some(core) = lane.config.core.filter(|core| !allowed.contains(core)) {
             return Err(Obstacle::Core { lane: lane.plan.lane.clone(), core, allowed: allowed.to_vec() });

@@ -3,6 +3,8 @@
 //! The rules of dependencies.md hold here: addresses are resolved elsewhere before `connect` sees them, the hot receive
 //! is not glommio's but our own on the raw descriptor, and a reactor yields between bursts.
 
+pub(crate) mod files;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
@@ -93,7 +95,7 @@ pub(crate) async fn yield_if_needed(now: Nanos) {
 
 /// Lets every task run whose time has come. Glommio looks at its timers when no task is ready, so to stay ready, as a
 /// plain yield does, would not do.
-async fn give_way() {
+pub(crate) async fn give_way() {
     let mut ns = 1_000;
     let mut nap = pin!(sleep(ns));
     let mut waited = false;

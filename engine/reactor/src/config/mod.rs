@@ -8,6 +8,7 @@ mod plan;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use journal::JournalConfig;
 use serde::Deserialize;
 use shm_abi::layout::{DEPTH_CLASSES, Layout, Plan, depth_bytes, is_lane_name};
 
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) feeds: FeedsConfig,
     #[serde(default)]
     pub(crate) control: ControlConfig,
+    #[serde(default)]
+    pub(crate) journal: RecordConfig,
     #[serde(default, rename = "lane")]
     pub(crate) lanes: Vec<LaneConfig>,
     #[serde(default, rename = "feed")]
@@ -108,6 +111,27 @@ impl Default for EngineConfig {
 pub(crate) struct FeedsConfig {
     /// Networks that feeds may be dialled in, as `address/prefix`. Empty: none.
     pub(crate) allow: Vec<String>,
+}
+
+/// `[journal]`: the recording of every lane.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RecordConfig {
+    /// Records.
+    pub(crate) enabled: bool,
+    /// Holds a folder for each lane; absent: `journal` in the state directory.
+    pub(crate) dir: Option<PathBuf>,
+    /// Core to pin its reactor to; absent: not pinned.
+    pub(crate) core: Option<usize>,
+    /// Sizes and times.
+    pub(crate) limits: JournalConfig,
+}
+
+impl RecordConfig {
+    /// The folder of a lane.
+    pub(crate) fn folder(&self, engine: &EngineConfig, lane: &str) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| engine.state_dir.join("journal")).join(lane)
+    }
 }
 
 /// `[[lane]]`.
@@ -194,6 +218,7 @@ pub(crate) struct LanePlan {
 pub(crate) struct EnginePlan {
     pub(crate) engine: EngineConfig,
     pub(crate) control: ControlConfig,
+    pub(crate) journal: RecordConfig,
     pub(crate) allow: AllowList,
     pub(crate) lanes: Vec<LanePlan>,
 }
@@ -210,6 +235,9 @@ impl Config {
         }
         if let Some((field, value, expected)) = self.control.fault() {
             return refuse(field, value, expected);
+        }
+        if let Err(error) = self.journal.limits.validate() {
+            return refuse(format!("journal.limits.{}", error.field), error.seen, error.expected);
         }
         let allow = AllowList::parse(&self.feeds.allow)?;
         let mut feeds: HashMap<&str, Vec<&FeedConfig>> = HashMap::new();
@@ -246,11 +274,17 @@ impl Config {
             lanes.push(plan_lane(lane, feed)?);
         }
         check_together(&lanes)?;
+        if let Some(core) = self.journal.core.filter(|_| self.journal.enabled)
+            && let Some(lane) = lanes.iter().find(|lane| lane.config.core == Some(core))
+        {
+            let expected = format!("a core of its own: lane {} is pinned to this one", lane.config.name);
+            return refuse("journal.core", core, expected);
+        }
         let venues: Vec<String> = lanes.iter().map(|lane| lane.feed.venue.clone()).collect();
         for lane in &mut lanes {
             lane.feed.only_of_venue = venues.iter().filter(|venue| **venue == lane.feed.venue).count() == 1;
         }
-        Ok(EnginePlan { engine: self.engine, control: self.control, allow, lanes })
+        Ok(EnginePlan { engine: self.engine, control: self.control, journal: self.journal, allow, lanes })
     }
 }
 

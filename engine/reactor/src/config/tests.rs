@@ -165,6 +165,18 @@ fn what_is_wrong_is_named_with_its_value_and_what_is_expected() {
         ("zone", "username", "time_zone = \"Mars/Base\"\nusername", &["time_zone", "Mars/Base", "IANA"]),
         ("date", "username", "trading_date = \"2026-13-01\"\nusername", &["trading_date", "2026-13-01"]),
         ("lane name", "name = \"lane0\"", "name = \"Lane 0\"", &["lane"]),
+        (
+            "small journal buffer",
+            "[[lane]]",
+            "[journal.limits]\nbuffer_bytes = 1000\n[[lane]]",
+            &["journal.limits.buffer_bytes", "1000", "at least four blocks"],
+        ),
+        (
+            "journal on a lane's core",
+            "[[lane]]",
+            "[journal]\nenabled = true\ncore = 1\n[[lane]]\ncore = 1",
+            &["journal.core", "1", "lane0"],
+        ),
         ("silence below heartbeat", "username", "silence_limit_ms = 10\nusername", &["silence_limit"]),
     ];
     for (name, from, to, expected) in table {
@@ -223,6 +235,8 @@ fn the_example_names_every_setting_and_its_defaults_are_the_true_ones() {
     let named =
         wire::multicast::ArbiterConfig { servers: 1, start: wire::multicast::Start::FirstSeen, ..Default::default() };
     assert_eq!(datagrams.config.arbiter, named, "the limits that the example names are those in force without them");
+    assert_eq!(config.journal.limits, bare.journal.limits);
+    assert!(config.journal.enabled && !bare.journal.enabled, "the example records, the default does not");
     assert_eq!((config.engine.wait, config.engine.spin_us), (Wait::Auto, EngineConfig::default().spin_us));
 }
 

@@ -1,0 +1,152 @@
+//! The recording of the bus, under engines that end in order and engines that are killed: what readers saw is on disk,
+//! under the same numbers, once.
+
+use std::collections::BTreeMap;
+
+use journal::{Entry, Journal, RINGS, ring_index};
+use shm_abi::counters::{JournalCounter, LaneCounter};
+use shm_abi::record::{Body, Record};
+use shm_abi::ring::{Polled, Rejoin};
+use shm_abi::segment::{RingName, Segment};
+
+use crate::harness::{Dir, Engine, EngineOptions, Venue, lane_counter, random, wait_until};
+use crate::misfortunes::{messages_of, synthetic_day};
+
+const RECORDED: &str = "[journal]\nenabled = true";
+
+/// Numbers and words of records.
+type Raw = Vec<(u64, Vec<u64>)>;
+
+/// What a segment's ring has, which nobody laps.
+fn raw(segment: &Segment, ring: RingName) -> Raw {
+    let mut reader = segment.read_from(ring, 0, Rejoin::Oldest);
+    let mut records = Vec::new();
+    loop {
+        match reader.poll() {
+            Polled::Empty => return records,
+            Polled::Record { n, words } => records.push((n, words.to_vec())),
+            Polled::Lost(lost) => panic!("{} ring: {lost:?}", ring.name()),
+        }
+    }
+}
+
+/// What the journal has of a ring, by epoch, and the holes in it.
+fn journalled(dir: &Dir, ring: RingName) -> (BTreeMap<u64, Raw>, Vec<String>) {
+    let journal = Journal::open(dir.path("state/journal/lane0")).unwrap();
+    assert_eq!(journal.refused(), []);
+    let mut reader = journal.oldest(ring);
+    let (mut epochs, mut holes) = (BTreeMap::<u64, Raw>::new(), Vec::new());
+    let mut epoch = None;
+    loop {
+        match reader.next().unwrap() {
+            None => return (epochs, holes),
+            Some(Entry::Epoch(step)) => epoch = Some(step.new_epoch),
+            Some(Entry::Hole(hole)) => holes.push(format!("{hole:?}")),
+            Some(Entry::Record { n, words }) => {
+                let record = (n, words.to_vec());
+                let epoch = *epoch.get_or_insert_with(|| journal.epochs()[0]);
+                epochs.entry(epoch).or_default().push(record);
+            }
+        }
+    }
+}
+
+fn head(segment: &Segment, ring: RingName) -> u64 {
+    segment.join(ring, Rejoin::Latest).head()
+}
+
+fn assert_same(name: &str, got: &[(u64, Vec<u64>)], want: &[(u64, Vec<u64>)]) {
+    if let Some(at) = got.iter().zip(want).position(|(got, want)| got != want) {
+        panic!("{name}: record {at} differs:\n got {:x?}\nwant {:x?}", got[at], want[at]);
+    }
+    assert_eq!(got.len(), want.len(), "{name}");
+}
+
+#[test]
+fn the_journal_has_what_the_rings_showed_and_says_up_to_where_it_is_on_disk() {
+    let dir = Dir::new();
+    let file = synthetic_day(&dir, 20_000, 11);
+    let venue = Venue::start(&dir, &["--file", file.to_str().unwrap(), "--speed", "max", "--at-end", "hold"]);
+    let engine = Engine::start(&dir, &EngineOptions { engine: RECORDED, ..EngineOptions::to(venue.port) });
+    let segment = engine.segment();
+    engine.wait_for_sequence(&segment, messages_of(&file) + 1);
+    let durable = [JournalCounter::DurableOrders, JournalCounter::DurableMarket];
+    for (ring, counter) in RINGS.into_iter().zip(durable) {
+        wait_until("everything to be on disk", || segment.journal_counters().journal(counter) == head(&segment, ring));
+    }
+    let count = |counter| segment.journal_counters().journal(counter);
+    assert_eq!(
+        (count(JournalCounter::State), count(JournalCounter::Holes), count(JournalCounter::Refusals)),
+        (1, 0, 0)
+    );
+    // Not only what was closed in order can be read: the journal is read while it is being written.
+    for ring in RINGS {
+        let (mut epochs, holes) = journalled(&dir, ring);
+        assert_eq!(holes, Vec::<String>::new());
+        let seen = epochs.remove(&segment.identity().epoch).unwrap();
+        assert_same(ring.name(), &seen, &raw(&segment, ring)[..seen.len()]);
+        assert!(seen.len() > 1_000);
+    }
+    assert!(engine.process.terminate().success());
+    assert_eq!(count(JournalCounter::State), 5, "ended");
+    for ring in RINGS {
+        let (epochs, holes) = journalled(&dir, ring);
+        assert_eq!((epochs.len(), holes.len()), (1, 0));
+        assert_same(ring.name(), &epochs[&segment.identity().epoch], &raw(&segment, ring));
+    }
+}
+
+#[test]
+fn engines_are_killed_and_the_journal_has_every_record_once() {
+    let dir = Dir::new();
+    let file = synthetic_day(&dir, 60_000, 12);
+    let messages = messages_of(&file);
+    let venue = Venue::start(&dir, &["--file", file.to_str().unwrap(), "--speed", "max", "--at-end", "hold"]);
+    let mut state = 0x6a6f_7572_6e61_6c00;
+    let mut lives: Vec<Segment> = Vec::new();
+    let mut sequence = 1;
+    while sequence <= messages {
+        let engine = Engine::start(&dir, &EngineOptions { engine: RECORDED, ..EngineOptions::to(venue.port) });
+        let mut segment = engine.segment();
+        wait_until("the engine's own segment", || {
+            segment = engine.segment();
+            segment.writer_pid() == u64::from(engine.process.id())
+        });
+        lives.push(segment.clone());
+        // Some die while they rebuild, or before their journal has begun.
+        sequence += random(&mut state) % (messages / 5);
+        if sequence > messages {
+            engine.wait_for_sequence(&segment, messages + 1);
+            assert!(engine.process.terminate().success());
+        } else {
+            let done = |segment: &Segment| {
+                lane_counter(segment, LaneCounter::Published) + lane_counter(segment, LaneCounter::Rebuilt)
+            };
+            wait_until("messages", || done(&segment) >= sequence.saturating_sub(2_000));
+            engine.process.kill();
+        }
+    }
+    assert!(lives.len() > 4);
+    for ring in RINGS {
+        let (epochs, holes) = journalled(&dir, ring);
+        assert_eq!(holes, Vec::<String>::new(), "{}", ring.name());
+        for (index, life) in lives.iter().enumerate() {
+            let all = raw(life, ring);
+            // Where this life ended by the word of the next: what it showed after that is void.
+            let end = lives.get(index + 1).map_or(u64::MAX, |next| {
+                let (n, words) = raw(next, ring).remove(0);
+                let Some(Body::Restart(restart)) = Record::new(n, &words).map(|record| record.body()) else {
+                    panic!("a life begins with its restart")
+                };
+                assert_eq!(restart.old_epoch, life.identity().epoch);
+                restart.old_end
+            });
+            let valid = all.iter().take_while(|(n, _)| *n < end).count();
+            let name = format!("{} ring of life {index}, index {}", ring.name(), ring_index(ring));
+            let got = epochs.get(&life.identity().epoch).unwrap_or_else(|| panic!("{name}: nothing recorded"));
+            assert!(got.len() >= valid && got.len() <= all.len(), "{name}: {} of {valid}", got.len());
+            assert_same(&name, got, &all[..got.len()]);
+        }
+        assert_eq!(epochs.len(), lives.len(), "no epoch but those");
+    }
+}

@@ -1,0 +1,193 @@
+//! The recording of one lane: from its rings into its journal.
+
+use journal::writer::{DiskState, Now, Source, Writer};
+use journal::{JournalConfig, RINGS, ring_index};
+use shm_abi::counters::{CounterWriter, JournalCounter};
+use shm_abi::directory::DirectoryReader;
+use shm_abi::ring::{Lost, Polled, Rejoin, RingReader};
+use shm_abi::segment::{MappedRing, RingName};
+
+use super::disk::{Disk, Done};
+use super::{Recorded, Settled, hole_reason};
+
+/// Records of one ring that are taken before the other one has its turn.
+const BURST: usize = 4096;
+/// How often counters are brought up to date, ns.
+const COUNT_EVERY_NS: u64 = 5_000_000;
+
+/// One lane's recorder. Lives on the journal's reactor.
+pub(super) struct LaneRecorder {
+    lane: String,
+    writer: Writer<DirectoryReader>,
+    rings: [RingReader<MappedRing>; 2],
+    slots: [u64; 2],
+    epoch: u64,
+    disk: Disk,
+    done: Vec<Done>,
+    counters: CounterWriter,
+    count_due_ns: u64,
+    told: DiskState,
+    holes_told: u64,
+    finishing: bool,
+}
+
+impl LaneRecorder {
+    /// Begins with a lane's first record. `None`, with a log line, when the limits are not those that were checked.
+    pub(super) fn new(limits: &JournalConfig, lane: Recorded, now: Now) -> Option<LaneRecorder> {
+        let Recorded { lane, segment, counters, journal: Settled { folder, recovered } } = lane;
+        let source = Source { identity: segment.identity(), directory: segment.directory(), first: [0, 0] };
+        let writer = match Writer::new(limits.clone(), &lane, &recovered, source, now) {
+            Ok(writer) => writer,
+            Err(error) => {
+                tracing::error!(lane, %error, "not recorded");
+                return None;
+            }
+        };
+        Some(LaneRecorder {
+            lane,
+            writer,
+            // The smallest loss: who was lapped once has much to catch up.
+            rings: RINGS.map(|ring| segment.read_from(ring, 0, Rejoin::Oldest)),
+            slots: [segment.layout().orders_slots as u64, segment.layout().market_slots as u64],
+            epoch: segment.identity().epoch,
+            disk: Disk::new(folder),
+            done: Vec::new(),
+            counters,
+            count_due_ns: 0,
+            told: DiskState::Good,
+            holes_told: 0,
+            finishing: false,
+        })
+    }
+
+    /// Takes what the rings have, and what the disk has done. Returns whether there was anything.
+    pub(super) fn turn(&mut self, now: Now, stopping: bool) -> bool {
+        let mut taken = 0;
+        let mut over = true;
+        for ring in RINGS {
+            let (count, at_end) = self.take(ring);
+            taken += count;
+            over &= at_end;
+        }
+        if over && stopping && !self.finishing {
+            self.finishing = true;
+            self.writer.finish();
+        }
+        self.disk.take_done(&mut self.done);
+        let busy = taken > 0 || !self.done.is_empty();
+        for done in self.done.drain(..) {
+            match done {
+                Done::Created(file, result) => self.writer.handle_created(now, file, result),
+                Done::Written(block, result) => self.writer.handle_written(now, block, result),
+                Done::Synced(file, result) => self.writer.handle_synced(now, file, result),
+                Done::Closed(file, result) => self.writer.handle_closed(now, file, result),
+                Done::Deleted(file, result) => self.writer.handle_deleted(now, file, result),
+            }
+        }
+        if self.writer.poll_timeout() <= now.monotonic_ns {
+            self.writer.handle_time(now);
+        }
+        while let Some(action) = self.writer.poll_action(now) {
+            self.disk.begin(action);
+        }
+        if now.monotonic_ns >= self.count_due_ns {
+            self.count_due_ns = now.monotonic_ns + COUNT_EVERY_NS;
+            self.count();
+        }
+        busy
+    }
+
+    /// Takes a burst of one ring: how many records and losses, and whether that was all there is.
+    fn take(&mut self, ring: RingName) -> (usize, bool) {
+        let reader = &mut self.rings[ring_index(ring)];
+        let patience = self.slots[ring_index(ring)] / 2;
+        for taken in 0..BURST {
+            // Without room the ring itself is the buffer, for as long as it lasts.
+            if !self.writer.has_room() && reader.head().saturating_sub(reader.cursor()) < patience {
+                return (taken, false);
+            }
+            match reader.poll() {
+                Polled::Empty => return (taken, true),
+                Polled::Record { n, words } => {
+                    self.writer.push(ring, n, words);
+                }
+                Polled::Lost(Lost { first, last, reason }) => self.writer.lost(ring, first, last, hole_reason(reason)),
+            }
+        }
+        (BURST, false)
+    }
+
+    /// Brings the public counters up to date, and says what has changed for the worse or the better.
+    fn count(&mut self) {
+        let state = self.writer.disk_state();
+        let seen = self.writer.counters();
+        let until = |ring| {
+            let durable = self.writer.durable(ring);
+            if durable.epoch == self.epoch { durable.until } else { 0 }
+        };
+        let both = |of: [u64; 2]| of[0] + of[1];
+        for (counter, value) in [
+            (JournalCounter::State, if self.finishing { STATE_ENDED } else { state_code(state) }),
+            (JournalCounter::DurableOrders, until(RingName::Orders)),
+            (JournalCounter::DurableMarket, until(RingName::Market)),
+            (JournalCounter::LagOrders, self.writer.lag(RingName::Orders)),
+            (JournalCounter::LagMarket, self.writer.lag(RingName::Market)),
+            (JournalCounter::Records, both(seen.records)),
+            (JournalCounter::MissingSlots, both(seen.missing_slots) - seen.skipped_slots),
+            (JournalCounter::Holes, seen.holes),
+            (JournalCounter::Blocks, seen.blocks),
+            (JournalCounter::Bytes, seen.bytes),
+            (JournalCounter::Files, seen.files),
+            (JournalCounter::FilesRemoved, seen.files_removed),
+            (JournalCounter::Syncs, seen.syncs),
+            (JournalCounter::Refusals, seen.write_errors + seen.sync_errors + seen.remove_errors),
+            (JournalCounter::SlowTimes, seen.slow),
+        ] {
+            self.counters.set_journal(counter, value);
+        }
+        let missing = both(seen.missing_slots) - seen.skipped_slots;
+        if state != self.told {
+            self.told = state;
+            match state {
+                DiskState::Good => tracing::info!(lane = self.lane, missing, "the journal's disk is as it should be"),
+                state => tracing::warn!(lane = self.lane, ?state, missing, "the journal's disk; the feed goes on"),
+            }
+        }
+        if seen.holes != self.holes_told && state == DiskState::Good {
+            self.holes_told = seen.holes;
+            tracing::warn!(lane = self.lane, holes = seen.holes, missing, "the journal has holes");
+        }
+    }
+
+    /// Whether all is on disk.
+    pub(super) fn is_finished(&self) -> bool {
+        self.writer.is_finished()
+    }
+
+    /// Says how it ended.
+    pub(super) fn end(&mut self) {
+        self.count();
+        if !self.writer.is_finished() {
+            let (orders, market) = (self.writer.lag(RingName::Orders), self.writer.lag(RingName::Market));
+            tracing::error!(
+                lane = self.lane,
+                orders,
+                market,
+                "slots that the disk did not take in time are not recorded"
+            );
+        }
+    }
+}
+
+/// The counter's value of a recording that has ended.
+const STATE_ENDED: u64 = 5;
+
+/// The counter's value.
+fn state_code(state: DiskState) -> u64 {
+    match state {
+        DiskState::Good => 1,
+        DiskState::Slow => 2,
+        DiskState::Full => 3,
+        DiskState::Failing => 4,
+    }
+}
