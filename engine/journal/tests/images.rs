@@ -138,7 +138,7 @@ fn losses_and_epochs_make_all_books_doubtful_unless_the_next_goes_on_from_there(
         let mut books = Books::new(true, LIMIT);
         apply(&mut books, &[order(kind::ADD, side::BID, 1, 1, 100, 10)]);
         books.apply(&Entry::Epoch(step));
-        apply(&mut books, &[first.clone()]);
+        apply(&mut books, std::slice::from_ref(first));
         assert_eq!((books.is_complete(1), books.live()), (*complete, *live), "case: {name}");
     }
     let mut books = Books::new(true, LIMIT);
