@@ -223,6 +223,36 @@ fn durable_is_what_a_finished_sync_has_covered() {
 }
 
 #[test]
+fn a_mark_is_written_only_when_everything_before_it_was_synced() {
+    let mut writer = writer(&small());
+    let mut order = String::new();
+    assert!(writer.push(RingName::Orders, 0, &add(1, 1, T0)));
+    writer.finish();
+    while let Some(action) = writer.poll_action(at(0)) {
+        match action {
+            Action::Create { file } => writer.handle_created(at(0), file, Ok(())),
+            Action::Write(block) => {
+                order.push(block.bytes()[4].into());
+                writer.handle_written(at(0), block, Ok(()));
+            }
+            Action::Sync { file } => {
+                order.push_str(" sync ");
+                writer.handle_synced(at(0), file, Ok(()));
+            }
+            Action::Close { file, length } => {
+                assert_eq!(length, 4 * 4096);
+                order.push_str(" close");
+                writer.handle_closed(at(0), file, Ok(()));
+            }
+            Action::Delete { .. } => panic!("nothing is old"),
+        }
+    }
+    // The file's header has its magic there: TLJO, U.
+    assert_eq!(order, "UDS sync M close");
+    assert!(writer.is_finished());
+}
+
+#[test]
 fn a_slow_disk_costs_a_hole_and_never_holds_up_the_one_who_pushes() {
     let config = small();
     let mut writer = writer(&config);
