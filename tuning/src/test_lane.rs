@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shm_abi::counters::LaneCounter;
+use shm_abi::counters::{JournalCounter, LaneCounter};
 use shm_abi::layout::{FeedState, Plan, State};
 use shm_abi::record::{Head, flag, kind, side};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter};
@@ -63,6 +63,12 @@ impl TestLane {
         self.writer.counters.set(LaneCounter::Published, published);
         self.writer.counters.set(LaneCounter::Duplicates, duplicates);
         self.writer.counters.set(LaneCounter::Rejected, rejected);
+    }
+
+    /// As its recorder would.
+    pub(crate) fn record(&mut self, counters: &[(JournalCounter, u64)]) {
+        let mut writer = self.writer.journal_counters();
+        counters.iter().for_each(|(counter, value)| writer.set_journal(*counter, *value));
     }
 
     pub(crate) fn silence(&mut self) {

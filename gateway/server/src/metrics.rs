@@ -13,7 +13,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
-use shm_abi::counters::{CounterReader, FeedCounter, LaneCounter};
+use shm_abi::counters::{CounterReader, FeedCounter, JournalCounter, LaneCounter};
 use shm_abi::layout::{FEEDS_MAX, FeedState};
 use shm_abi::ring::RingMemory;
 use shm_abi::segment::{FeedFacts, RingName, Segment};
@@ -84,7 +84,24 @@ pub(crate) fn limit_values(limits: &Limits) -> Vec<(String, u64)> {
 /// Lane counters that may fall, or are set anew.
 pub(crate) const fn lane_shape(counter: LaneCounter) -> Shape {
     match counter {
-        LaneCounter::LiveOrders | LaneCounter::OrderLimit | LaneCounter::BurstMax => Shape::Gauge,
+        LaneCounter::LiveOrders
+        | LaneCounter::OrderLimit
+        | LaneCounter::BurstMax
+        | LaneCounter::LagNs
+        | LaneCounter::LagMaxNs
+        | LaneCounter::RatePerS => Shape::Gauge,
+        _ => Shape::Counter,
+    }
+}
+
+/// Journal counters that may fall.
+const fn journal_shape(counter: JournalCounter) -> Shape {
+    match counter {
+        JournalCounter::State
+        | JournalCounter::DurableOrders
+        | JournalCounter::DurableMarket
+        | JournalCounter::LagOrders
+        | JournalCounter::LagMarket => Shape::Gauge,
         _ => Shape::Counter,
     }
 }
@@ -239,6 +256,13 @@ impl Scrape {
                 .attached()
                 .map(|(lane, segment)| ([("lane", lane)], Value::Whole(segment.counters().lane(*counter))));
             metric(encoder, (&name, lane_shape(*counter), counter.help(), None), samples)?;
+        }
+        for counter in JournalCounter::ALL {
+            let name = format!("lane_{}", counter.name());
+            let samples = self
+                .attached()
+                .map(|(lane, segment)| ([("lane", lane)], Value::Whole(segment.journal_counters().journal(*counter))));
+            metric(encoder, (&name, journal_shape(*counter), counter.help(), None), samples)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
-use shm_abi::counters::{CounterReader, FeedCounter, LaneCounter};
+use shm_abi::counters::{CounterReader, FeedCounter, JournalCounter, LaneCounter};
 use shm_abi::layout::{FeedState, HEARTBEAT_LIMIT_NS};
 use shm_abi::segment::FeedFacts;
 use ticklane_client::{ClientError, Event, Histogram, Lane, Options, Reader, Wait};
@@ -46,6 +46,8 @@ pub(crate) struct LaneSample {
     pub(crate) receive_to_publish: Option<Percentiles>,
     /// From the venue's stamp to the ring, ns: means something where the clocks agree.
     pub(crate) venue_to_publish: Option<Percentiles>,
+    /// Counters of its journal; `None` while it is not recorded.
+    pub(crate) journal: Option<BTreeMap<&'static str, u64>>,
     pub(crate) feeds: Vec<FeedSample>,
     /// Why the ring could not be followed, if so.
     pub(crate) error: Option<String>,
@@ -186,6 +188,7 @@ impl LaneWatch {
             unbalanced,
             receive_to_publish: take_percentiles(&mut self.receive_to_publish),
             venue_to_publish: take_percentiles(&mut self.venue_to_publish),
+            journal: journal_counters(&segment.journal_counters()),
             feeds: self.lane.feeds().map(|(facts, counters)| feed_sample(&facts, &counters)).collect(),
             error: self.error.clone(),
         }
@@ -216,6 +219,11 @@ fn balanced_counters(reader: &CounterReader) -> (BTreeMap<&'static str, u64>, i1
         std::thread::yield_now();
     }
     taken
+}
+
+fn journal_counters(reader: &CounterReader) -> Option<BTreeMap<&'static str, u64>> {
+    let counters = || JournalCounter::ALL.iter().map(|counter| (counter.name(), reader.journal(*counter))).collect();
+    (reader.journal(JournalCounter::State) > 0).then(counters)
 }
 
 fn take_percentiles(histogram: &mut Histogram) -> Option<Percentiles> {

@@ -1,5 +1,7 @@
 //! A report in lines of text.
 
+use shm_abi::counters::JournalCounter;
+
 use crate::format::{bytes, count, duration};
 use crate::stat::sample::{FeedSample, LaneSample, Percentiles, Report, RingSample};
 use crate::table::{Align, Table};
@@ -32,6 +34,7 @@ pub(crate) fn lane(sample: &LaneSample) -> Vec<String> {
     ];
     lines.extend(rings(sample).lines("  "));
     lines.extend(messages(sample));
+    lines.extend(journal(sample));
     lines.extend(latencies(sample));
     lines.extend(sample.feeds.iter().flat_map(feed));
     lines.extend(hints(sample).into_iter().map(|hint| format!("  ! {hint}")));
@@ -88,6 +91,35 @@ fn messages(sample: &LaneSample) -> Vec<String> {
             value("gap_messages")
         ),
     ]
+}
+
+/// Where the recording stands: up to which numbers it is on disk.
+fn journal(sample: &LaneSample) -> Option<String> {
+    let counters = sample.journal.as_ref()?;
+    let value = |counter: JournalCounter| counters.get(counter.name()).copied().unwrap_or(0);
+    Some(format!(
+        "  journal   {}  on disk: orders below {}, market below {}  holes {} ({} slots)  {} blocks, {} in {} files",
+        journal_state(value(JournalCounter::State)),
+        count(value(JournalCounter::DurableOrders)),
+        count(value(JournalCounter::DurableMarket)),
+        count(value(JournalCounter::Holes)),
+        count(value(JournalCounter::MissingSlots)),
+        count(value(JournalCounter::Blocks)),
+        bytes(value(JournalCounter::Bytes)),
+        count(value(JournalCounter::Files))
+    ))
+}
+
+/// Name of a value of [`JournalCounter::State`].
+fn journal_state(state: u64) -> &'static str {
+    match state {
+        1 => "recording",
+        2 => "SLOW DISK",
+        3 => "DISK FULL",
+        4 => "DISK REFUSES",
+        5 => "ended",
+        _ => "unknown",
+    }
 }
 
 fn latencies(sample: &LaneSample) -> Vec<String> {
@@ -154,6 +186,20 @@ fn hints(sample: &LaneSample) -> Vec<String> {
     if value("table_full") > 0 || value("order_limit") > 0 && value("live_orders") * 10 > value("order_limit") * 9 {
         hints.push("the books are nearly full: raise max_orders of the lane".into());
     }
+    if let Some(journal) = &sample.journal {
+        let value = |counter: JournalCounter| journal.get(counter.name()).copied().unwrap_or(0);
+        match value(JournalCounter::State) {
+            2 => {
+                hints.push("the journal's disk is slow: what its buffer and the ring cannot hold becomes a hole".into())
+            }
+            3 => hints.push("the journal's disk is full: make room, or lower journal.limits.retain_bytes".into()),
+            4 => hints.push("the journal's disk refuses to write: see the engine's log".into()),
+            _ => {}
+        }
+        if value(JournalCounter::MissingSlots) > 0 {
+            hints.push(format!("{} slots are missing in the journal", count(value(JournalCounter::MissingSlots))));
+        }
+    }
     if sample.instruments == sample.instruments_limit {
         hints.push("the directory is full: raise instruments of the lane".into());
     }
@@ -195,6 +241,22 @@ mod tests {
         let mut watch = LaneWatch::new(test.attach()).unwrap();
         let text = lane(&watch.sample()).join("\n");
         for part in ["SILENT", "OFF BY 2", "do not balance", "is it running?", "1 messages could not be applied"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_recorded_lane_says_up_to_where_it_is_on_disk() {
+        let mut test = TestLane::new();
+        let mut watch = LaneWatch::new(test.attach()).unwrap();
+        assert!(watch.sample().journal.is_none());
+        test.record(&[(JournalCounter::State, 1), (JournalCounter::DurableMarket, 1234)]);
+        let text = lane(&watch.sample()).join("\n");
+        assert!(text.contains("journal   recording  on disk: orders below 0, market below 1,234  holes 0"), "{text}");
+        assert!(!text.contains('!'), "nothing to look into:\n{text}");
+        test.record(&[(JournalCounter::State, 3), (JournalCounter::MissingSlots, 7)]);
+        let text = lane(&watch.sample()).join("\n");
+        for part in ["DISK FULL", "(7 slots)", "! the journal's disk is full", "! 7 slots are missing in the journal"] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
     }
