@@ -2,6 +2,8 @@
 //! under the same numbers, once.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use journal::{Entry, Journal, RINGS, ring_index};
 use shm_abi::counters::{JournalCounter, LaneCounter};
@@ -9,7 +11,7 @@ use shm_abi::record::{Body, Record};
 use shm_abi::ring::{Polled, Rejoin};
 use shm_abi::segment::{RingName, Segment};
 
-use crate::harness::{Dir, Engine, EngineOptions, Venue, lane_counter, random, wait_until};
+use crate::harness::{Dir, Engine, EngineOptions, Venue, can, lane_counter, random, skipped, wait_until};
 use crate::misfortunes::{messages_of, synthetic_day};
 
 const RECORDED: &str = "[journal]\nenabled = true";
@@ -30,9 +32,9 @@ fn raw(segment: &Segment, ring: RingName) -> Raw {
     }
 }
 
-/// What the journal has of a ring, by epoch, and the holes in it.
-fn journalled(dir: &Dir, ring: RingName) -> (BTreeMap<u64, Raw>, Vec<String>) {
-    let journal = Journal::open(dir.path("state/journal/lane0")).unwrap();
+/// What the journal in a folder has of a ring, by epoch, and the numbers of the holes in it.
+fn journalled(folder: &Path, ring: RingName) -> (BTreeMap<u64, Raw>, Vec<RangeInclusive<u64>>) {
+    let journal = Journal::open(folder).unwrap();
     assert_eq!(journal.refused(), []);
     let mut reader = journal.oldest(ring);
     let (mut epochs, mut holes) = (BTreeMap::<u64, Raw>::new(), Vec::new());
@@ -41,7 +43,7 @@ fn journalled(dir: &Dir, ring: RingName) -> (BTreeMap<u64, Raw>, Vec<String>) {
         match reader.next().unwrap() {
             None => return (epochs, holes),
             Some(Entry::Epoch(step)) => epoch = Some(step.new_epoch),
-            Some(Entry::Hole(hole)) => holes.push(format!("{hole:?}")),
+            Some(Entry::Hole(hole)) => holes.push(hole.first..=hole.last),
             Some(Entry::Record { n, words }) => {
                 let record = (n, words.to_vec());
                 let epoch = *epoch.get_or_insert_with(|| journal.epochs()[0]);
@@ -49,6 +51,10 @@ fn journalled(dir: &Dir, ring: RingName) -> (BTreeMap<u64, Raw>, Vec<String>) {
             }
         }
     }
+}
+
+fn folder(dir: &Dir) -> PathBuf {
+    dir.path("state/journal/lane0")
 }
 
 fn head(segment: &Segment, ring: RingName) -> u64 {
@@ -81,8 +87,8 @@ fn the_journal_has_what_the_rings_showed_and_says_up_to_where_it_is_on_disk() {
     );
     // Not only what was closed in order can be read: the journal is read while it is being written.
     for ring in RINGS {
-        let (mut epochs, holes) = journalled(&dir, ring);
-        assert_eq!(holes, Vec::<String>::new());
+        let (mut epochs, holes) = journalled(&folder(&dir), ring);
+        assert_eq!(holes, []);
         let seen = epochs.remove(&segment.identity().epoch).unwrap();
         assert_same(ring.name(), &seen, &raw(&segment, ring)[..seen.len()]);
         assert!(seen.len() > 1_000);
@@ -90,7 +96,7 @@ fn the_journal_has_what_the_rings_showed_and_says_up_to_where_it_is_on_disk() {
     assert!(engine.process.terminate().success());
     assert_eq!(count(JournalCounter::State), 5, "ended");
     for ring in RINGS {
-        let (epochs, holes) = journalled(&dir, ring);
+        let (epochs, holes) = journalled(&folder(&dir), ring);
         assert_eq!((epochs.len(), holes.len()), (1, 0));
         assert_same(ring.name(), &epochs[&segment.identity().epoch], &raw(&segment, ring));
     }
@@ -128,8 +134,8 @@ fn engines_are_killed_and_the_journal_has_every_record_once() {
     }
     assert!(lives.len() > 4);
     for ring in RINGS {
-        let (epochs, holes) = journalled(&dir, ring);
-        assert_eq!(holes, Vec::<String>::new(), "{}", ring.name());
+        let (epochs, holes) = journalled(&folder(&dir), ring);
+        assert_eq!(holes, [], "{}", ring.name());
         for (index, life) in lives.iter().enumerate() {
             let all = raw(life, ring);
             // Where this life ended by the word of the next: what it showed after that is void.
@@ -149,4 +155,60 @@ fn engines_are_killed_and_the_journal_has_every_record_once() {
         }
         assert_eq!(epochs.len(), lives.len(), "no epoch but those");
     }
+}
+
+/// Row 47 of reliability.md.
+#[test]
+fn a_full_disk_costs_declared_holes_and_the_feed_goes_on() {
+    let test = "a_full_disk_costs_declared_holes_and_the_feed_goes_on";
+    let dir = Dir::new();
+    let disk = dir.path("state/journal");
+    std::fs::create_dir_all(&disk).unwrap();
+    let disk = disk.to_str().unwrap();
+    let mount = "mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\"";
+    let wrapper = ["unshare", "-m", "sh", "-c", mount, disk];
+    if !can("unshare", &["-m", "sh", "-c", mount, disk, "true"]) || !can("nsenter", &["--version"]) {
+        return skipped("no mount namespace of our own", test);
+    }
+    let file = synthetic_day(&dir, 150_000, 13);
+    let messages = messages_of(&file);
+    let venue = Venue::start(&dir, &["--file", file.to_str().unwrap(), "--speed", "max", "--at-end", "hold"]);
+    let small = "[journal]\nenabled = true\n[journal.limits]\nblock_bytes = 16384\nbuffer_bytes = 131072\n\
+                 retry_interval_ms = 20\nimage_interval_s = 0";
+    let options = EngineOptions { engine: small, ..EngineOptions::to(venue.port) };
+    let engine = Engine::start_under(&dir, &options, &wrapper);
+    let segment = engine.segment();
+    // All of the day is published, whatever the disk does.
+    engine.wait_for_sequence(&segment, messages + 1);
+    let count = |counter| segment.journal_counters().journal(counter);
+    wait_until("the disk to be full", || count(JournalCounter::State) == 3);
+    wait_until("what was beyond the ring to be given up", || count(JournalCounter::MissingSlots) > 0);
+    assert!(count(JournalCounter::Refusals) > 0);
+    let inside = |command: &[&str]| {
+        let pid = engine.process.id().to_string();
+        can("nsenter", &[&["-t", &pid, "-m"], command].concat())
+    };
+    assert!(inside(&["mount", "-o", "remount,size=64m", disk]), "room is made");
+    for (ring, counter) in RINGS.into_iter().zip([JournalCounter::DurableOrders, JournalCounter::DurableMarket]) {
+        wait_until("the rest to be on disk", || count(counter) == head(&segment, ring));
+    }
+    assert_eq!(count(JournalCounter::State), 1);
+    let path = format!("/proc/{}/root{disk}/lane0", engine.process.id());
+    let mut missing = 0;
+    for ring in RINGS {
+        let (epochs, holes) = journalled(Path::new(&path), ring);
+        // Records and holes tile the numbers: nothing is left out without a word, and nothing is there twice.
+        let records = epochs[&segment.identity().epoch].iter();
+        let mut tiles: Vec<(u64, u64)> =
+            records.map(|(n, words)| (*n, n + u64::from(Record::new(*n, words).unwrap().head.span))).collect();
+        tiles.extend(holes.iter().map(|hole| (*hole.start(), hole.end() + 1)));
+        tiles.sort_unstable();
+        let end = tiles.iter().fold(0, |next, (first, end)| {
+            assert_eq!(*first, next, "{} ring", ring.name());
+            *end
+        });
+        assert_eq!(end, head(&segment, ring));
+        missing += holes.iter().map(|hole| hole.end() - hole.start() + 1).sum::<u64>();
+    }
+    assert_eq!(missing, count(JournalCounter::MissingSlots), "what is missing is declared and counted");
 }
