@@ -193,11 +193,17 @@ fn a_full_disk_costs_declared_holes_and_the_feed_goes_on() {
         wait_until("the rest to be on disk", || count(counter) == head(&segment, ring));
     }
     assert_eq!(count(JournalCounter::State), 1);
+    assert_tiled(&engine, disk, &segment);
+}
+
+/// Records and holes tile the numbers, nothing is left out without a word, nothing is there twice, and what is missing is
+/// counted. `disk` is where the engine sees the journal.
+fn assert_tiled(engine: &Engine, disk: &str, segment: &Segment) {
+    let count = |counter| segment.journal_counters().journal(counter);
     let path = format!("/proc/{}/root{disk}/lane0", engine.process.id());
     let mut missing = 0;
     for ring in RINGS {
         let (epochs, holes) = journalled(Path::new(&path), ring);
-        // Records and holes tile the numbers: nothing is left out without a word, and nothing is there twice.
         let records = epochs[&segment.identity().epoch].iter();
         let mut tiles: Vec<(u64, u64)> =
             records.map(|(n, words)| (*n, n + u64::from(Record::new(*n, words).unwrap().head.span))).collect();
@@ -207,8 +213,68 @@ fn a_full_disk_costs_declared_holes_and_the_feed_goes_on() {
             assert_eq!(*first, next, "{} ring", ring.name());
             *end
         });
-        assert_eq!(end, head(&segment, ring));
+        assert_eq!(end, head(segment, ring));
         missing += holes.iter().map(|hole| hole.end() - hole.start() + 1).sum::<u64>();
     }
     assert_eq!(missing, count(JournalCounter::MissingSlots), "what is missing is declared and counted");
+}
+
+/// A frozen file system thaws whatever happens: who waits for it cannot even be killed.
+struct Frozen<'p> {
+    path: &'p str,
+    pid: String,
+}
+
+impl<'p> Frozen<'p> {
+    fn new(path: &'p str, process: u32) -> Frozen<'p> {
+        let pid = process.to_string();
+        assert!(can("nsenter", &["-t", &pid, "-m", "fsfreeze", "-f", path]), "the disk stops");
+        Frozen { path, pid }
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        can("nsenter", &["-t", &self.pid, "-m", "fsfreeze", "-u", self.path]);
+    }
+}
+
+/// Row 48 of reliability.md.
+#[test]
+fn a_disk_that_stands_still_never_holds_the_feed_up() {
+    let test = "a_disk_that_stands_still_never_holds_the_feed_up";
+    let dir = Dir::new();
+    let image = dir.path("disk.img");
+    let disk = dir.path("state/journal");
+    std::fs::create_dir_all(&disk).unwrap();
+    let (image, disk) = (image.to_str().unwrap(), disk.to_str().unwrap());
+    let made = can("truncate", &["-s", "64M", image]) && can("mkfs.ext4", &["-q", image]);
+    let mount = "mount -o loop \"$0\" \"$1\" && shift && exec \"$@\"";
+    let wrapper = ["unshare", "-m", "sh", "-c", mount, image, disk];
+    if !made || !can("unshare", &["-m", "sh", "-c", mount, image, disk, "fsfreeze", "--version"]) {
+        return skipped("no file system of our own to stop", test);
+    }
+    let file = synthetic_day(&dir, 150_000, 14);
+    let messages = messages_of(&file);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let small = "[journal]\nenabled = true\n[journal.limits]\nblock_bytes = 16384\nbuffer_bytes = 131072\n\
+                 slow_after_ms = 20\nimage_interval_s = 0";
+    let options = EngineOptions { engine: small, ..EngineOptions::to(port) };
+    let engine = Engine::start_under(&dir, &options, &wrapper);
+    let segment = engine.segment();
+    let count = |counter| segment.journal_counters().journal(counter);
+    wait_until("the first record to be on disk", || count(JournalCounter::DurableMarket) > 0);
+    let frozen = Frozen::new(disk, engine.process.id());
+    let arguments = ["--file", file.to_str().unwrap(), "--speed", "max", "--at-end", "hold"];
+    let _venue = Venue::start_at(&dir, &format!("127.0.0.1:{port}"), &arguments);
+    engine.wait_for_sequence(&segment, messages + 1);
+    wait_until("the disk to count as slow", || count(JournalCounter::State) == 2);
+    wait_until("what was beyond the ring to be given up", || count(JournalCounter::LagOrders) > 0);
+    drop(frozen);
+    for (ring, counter) in RINGS.into_iter().zip([JournalCounter::DurableOrders, JournalCounter::DurableMarket]) {
+        wait_until("the rest to be on disk", || count(counter) == head(&segment, ring));
+    }
+    assert_eq!((count(JournalCounter::State), count(JournalCounter::Refusals)), (1, 0));
+    assert!(count(JournalCounter::SlowTimes) > 0 && count(JournalCounter::MissingSlots) > 0);
+    assert_tiled(&engine, disk, &segment);
 }
