@@ -1,4 +1,4 @@
-//! The fault matrix of the feeds, the engine and its memory (reliability.md, rows 1 to 46): what shows each row, held
+//! The fault matrix of the feeds, the engine, its memory and the recording (reliability.md, rows 1 to 49): what shows each row, held
 //! against the sources, so that a test that is renamed or lost is missed.
 
 use std::collections::BTreeMap;
@@ -43,6 +43,11 @@ const SEGMENTS: &str = "shm-abi/tests/segment.rs";
 const PROCESSES: &str = "shm-abi/tests/processes.rs";
 const RING: &str = "shm-abi/tests/ring.rs";
 const C_HEADER: &str = "shm-abi/tests/c_header.rs";
+
+const JOURNAL: &str = "bench/tests/system/journal.rs";
+const JOURNAL_FAULTS: &str = "engine/journal/tests/faults.rs";
+const JOURNAL_DAMAGE: &str = "engine/journal/tests/damage.rs";
+const JOURNAL_KILLS: &str = "engine/journal/tests/kill.rs";
 
 const KILLED_AND_CUT: Shown = Test(KILLS, "engines_are_killed_and_lines_cut_and_a_strategy_sees_every_record_once");
 /// Its scripts hold, besides cuts and kills: answers to logins from before or beyond what was asked for, garbage for an
@@ -399,6 +404,31 @@ const TABLE: &[(u32, &str, &[Shown])] = &[
             Test(CONTROL, "a_missing_descriptor_pauses_the_socket_and_not_the_feed"),
         ],
     ),
+    (
+        47,
+        "disk full for the recorder",
+        &[
+            Test(JOURNAL, "a_full_disk_costs_declared_holes_and_the_feed_goes_on"),
+            Test(JOURNAL_FAULTS, "a_full_disk_is_one_declared_hole_and_the_recording_goes_on_when_there_is_room"),
+        ],
+    ),
+    (
+        48,
+        "slow disk",
+        &[
+            Test(JOURNAL, "a_disk_that_stands_still_never_holds_the_feed_up"),
+            Test(JOURNAL_FAULTS, "a_slow_disk_costs_a_hole_and_never_holds_up_the_one_who_pushes"),
+        ],
+    ),
+    (
+        49,
+        "crash in mid-write of the journal",
+        &[
+            Test(JOURNAL, "engines_are_killed_and_the_journal_has_every_record_once"),
+            Test(JOURNAL_DAMAGE, "a_file_cut_at_any_byte_serves_its_whole_blocks_and_nothing_else"),
+            Test(JOURNAL_KILLS, "a_killed_writer_leaves_all_that_it_had_called_durable_and_the_next_goes_on_there"),
+        ],
+    ),
 ];
 
 /// Whether `text` has a test of that name: one of the standard runner's, or a property.
@@ -413,7 +443,7 @@ fn has_test(text: &str, name: &str) -> bool {
 #[test]
 fn every_row_is_there_and_every_test_it_names() {
     let numbers: Vec<u32> = TABLE.iter().map(|(number, ..)| *number).collect();
-    assert_eq!(numbers, (1..=46).collect::<Vec<_>>(), "each row once, in order");
+    assert_eq!(numbers, (1..=49).collect::<Vec<_>>(), "each row once, in order");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files: BTreeMap<&str, String> = BTreeMap::new();
     let mut pending = 0;
