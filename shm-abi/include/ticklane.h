@@ -356,6 +356,7 @@ extern "C" {
 #define TL_COUNTER_JOURNAL_SYNCS          76
 #define TL_COUNTER_JOURNAL_REFUSALS       77
 #define TL_COUNTER_JOURNAL_SLOW_TIMES     78
+#define TL_COUNTER_JOURNAL_IMAGES         79
 
 /* Counters of a feed, in words from TL_FEED_COUNTERS on. */
 #define TL_FEED_COUNTER_BYTES               0

@@ -220,6 +220,8 @@ counters! {
         Refusals = "journal_refusals",
         /// Times that something took longer than it should.
         SlowTimes = "journal_slow_times",
+        /// Parts of images of the order books.
+        Images = "journal_images",
     }
 }
 

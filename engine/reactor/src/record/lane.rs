@@ -8,6 +8,7 @@ use shm_abi::ring::{Lost, Polled, Rejoin, RingReader};
 use shm_abi::segment::{MappedRing, RingName};
 
 use super::disk::{Disk, Done};
+use super::images::Images;
 use super::{Recorded, Settled, hole_reason};
 
 /// Records of one ring that are taken before the other one has its turn.
@@ -23,6 +24,7 @@ pub(super) struct LaneRecorder {
     slots: [u64; 2],
     epoch: u64,
     disk: Disk,
+    images: Option<Images>,
     done: Vec<Done>,
     counters: CounterWriter,
     count_due_ns: u64,
@@ -43,14 +45,17 @@ impl LaneRecorder {
                 return None;
             }
         };
+        let epoch = segment.identity().epoch;
+        let images = Images::start(&lane, folder.clone(), epoch, writer.image_words(), limits);
         Some(LaneRecorder {
             lane,
             writer,
             // The smallest loss: who was lapped once has much to catch up.
             rings: RINGS.map(|ring| segment.read_from(ring, 0, Rejoin::Oldest)),
             slots: [segment.layout().orders_slots as u64, segment.layout().market_slots as u64],
-            epoch: segment.identity().epoch,
+            epoch,
             disk: Disk::new(folder),
+            images,
             done: Vec::new(),
             counters,
             count_due_ns: 0,
@@ -71,6 +76,7 @@ impl LaneRecorder {
         }
         if over && stopping && !self.finishing {
             self.finishing = true;
+            self.images = None;
             self.writer.finish();
         }
         self.disk.take_done(&mut self.done);
@@ -83,6 +89,9 @@ impl LaneRecorder {
                 Done::Closed(file, result) => self.writer.handle_closed(now, file, result),
                 Done::Deleted(file, result) => self.writer.handle_deleted(now, file, result),
             }
+        }
+        if let Some(images) = &mut self.images {
+            images.hand_over(|part, words| self.writer.push_image(part, words));
         }
         if self.writer.poll_timeout() <= now.monotonic_ns {
             self.writer.handle_time(now);
@@ -126,6 +135,9 @@ impl LaneRecorder {
             if durable.epoch == self.epoch { durable.until } else { 0 }
         };
         let both = |of: [u64; 2]| of[0] + of[1];
+        if let Some(images) = &self.images {
+            images.tell(until(RingName::Orders));
+        }
         for (counter, value) in [
             (JournalCounter::State, if self.finishing { STATE_ENDED } else { state_code(state) }),
             (JournalCounter::DurableOrders, until(RingName::Orders)),
@@ -142,6 +154,7 @@ impl LaneRecorder {
             (JournalCounter::Syncs, seen.syncs),
             (JournalCounter::Refusals, seen.write_errors + seen.sync_errors + seen.remove_errors),
             (JournalCounter::SlowTimes, seen.slow),
+            (JournalCounter::Images, seen.images),
         ] {
             self.counters.set_journal(counter, value);
         }

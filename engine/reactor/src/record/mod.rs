@@ -4,6 +4,7 @@
 //! Source: design.md 4; decisions.md 5, 22.
 
 mod disk;
+mod images;
 mod lane;
 mod tail;
 
