@@ -9,7 +9,7 @@
 //! * [`book`], [`image`]: resting orders that follow the orders ring, and their images in the journal, from which a late
 //!   reader starts.
 //! * [`digest`]: one number for a sequence of records.
-//! * `export`, `import` (feature `export`): tick files, out as DBN and Parquet, in as DBN.
+//! * `export`, `import` (features of these names): tick files, out as DBN and Parquet, in as DBN.
 //! * [`disk`]: files of `std::fs` for tools, tests and replay.
 //!
 //! All bytes of a file are hostile: what is read is a value or a [`damage::Damage`] that says where, what, and what was
@@ -29,6 +29,8 @@ pub mod format;
 #[doc(hidden)]
 pub mod fuzz_entry;
 pub mod image;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod index;
 mod journal;
 pub mod merged;
