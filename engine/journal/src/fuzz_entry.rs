@@ -2,7 +2,8 @@
 //!
 //! Nothing here may panic, hang, or take memory by a number that stands in a file. Not part of the crate's interface.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use shm_abi::segment::RingName;
 
@@ -213,8 +214,15 @@ fn record(n: u64) -> [u64; 7] {
     [u64::from(b'A') | 1 << 16, n, 1000 + n, n << 32, n, n * 3, 9]
 }
 
-/// Three small files.
+/// A few small files, made once.
 fn written() -> MemoryFolder {
+    static FILES: OnceLock<BTreeMap<u64, Vec<u8>>> = OnceLock::new();
+    let folder = MemoryFolder::default();
+    *folder.files() = FILES.get_or_init(|| make().files().clone()).clone();
+    folder
+}
+
+fn make() -> MemoryFolder {
     let config = crate::JournalConfig {
         block_bytes: 8192,
         buffer_bytes: 8 * 8192,
@@ -228,7 +236,7 @@ fn written() -> MemoryFolder {
     let mut writer =
         Writer::new(config, "fuzz", &Recovered::default(), source, now(0)).expect("limits in their ranges");
     let mut folder = MemoryFolder::default();
-    for n in 0..900 {
+    for n in 0..450 {
         writer.push(RingName::Orders, n, &record(n));
         writer.push(RingName::Market, n, &record(n));
         if n % 100 == 0 {

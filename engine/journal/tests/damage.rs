@@ -198,3 +198,56 @@ fn a_block_of_another_file_is_not_taken_for_one_of_this() {
     assert_eq!(index.blocks().len(), 0);
     assert!(matches!(index.tail(), Tail::Cut(damage) if damage.field == "block header checksum"));
 }
+
+#[test]
+fn numbers_that_do_not_follow_end_a_file_even_under_good_checksums() {
+    use journal::format::{BlockHeader, BlockKind, FileHeader, block_bytes, seal_block};
+    let header = FileHeader {
+        number: 0,
+        created_ns: T0,
+        lane: shm_abi::directory::Text::new(b"test"),
+        epoch: 7,
+        incarnation: 8,
+        old_epoch: 0,
+        flags: 0,
+        first: [0, 0],
+        prior_latest_ns: [0, 0],
+    };
+    let (words, salt) = header.words();
+    let slots = |first: u64, end: u64, at: usize| {
+        let payload = (end - first) as usize * 56;
+        let block = BlockHeader {
+            kind: BlockKind::Slots,
+            ring: Some(RingName::Orders),
+            payload_bytes: payload as u32,
+            count: (end - first) as u32,
+            first,
+            end,
+            earliest_ns: T0,
+            latest_ns: T0,
+            detail: 0,
+            payload_checksum: 0,
+        };
+        let mut bytes = vec![0; block_bytes(payload)];
+        for n in 0..(end - first) as usize {
+            let record = add(1, n as u64, T0);
+            let words: Vec<u8> = record.iter().flat_map(|word| word.to_le_bytes()).collect();
+            bytes[64 + n * 56..][..56].copy_from_slice(&words);
+        }
+        seal_block(&block, salt, at as u64, &mut bytes);
+        bytes
+    };
+    for (name, first, blocks) in [("what follows", 2, 2), ("a jump", 3, 1), ("a repetition", 1, 1)] {
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend(slots(0, 2, 4096));
+        bytes.extend(slots(first, first + 2, 8192));
+        let folder = folder_of(bytes);
+        let index = open(&folder).index(0).unwrap();
+        assert_eq!(index.blocks().len(), blocks, "case: {name}");
+        match index.tail() {
+            Tail::Cut(damage) => assert_eq!((damage.field, damage.seen, damage.offset), ("first", first, 8192)),
+            tail => assert_eq!((tail, blocks), (Tail::Open, 2), "case: {name}"),
+        }
+        assert_eq!(read_all(&mut open(&folder).oldest(RingName::Orders)).len(), 2 * blocks, "case: {name}");
+    }
+}
