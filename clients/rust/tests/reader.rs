@@ -276,7 +276,7 @@ fn a_successor_of_another_version_is_an_error_that_names_both() {
     assert_eq!(brief(&reader.next_within(PATIENCE).unwrap().unwrap()), "A0", "the old mapping is drained first");
     let error = reader.next_within(PATIENCE).unwrap_err();
     assert!(matches!(error, ClientError::Successor(SegmentError::Version { found_major: 9, .. })), "{error}");
-    assert!(error.to_string().contains("9.3") && error.to_string().contains("1.1"), "{error}");
+    assert!(error.to_string().contains("9.3") && error.to_string().contains("1.2"), "{error}");
 }
 
 #[test]
