@@ -255,6 +255,23 @@ extern "C" {
 #define TL_CLEAR_DAY  78
 #define TL_CLEAR_BOOK 75
 
+/* Reasons of gap records. */
+#define TL_GAP_SKIPPED_AT_LOGIN 1
+#define TL_GAP_UNFILLED         2
+#define TL_GAP_NO_SERVER        3
+#define TL_GAP_OVERFLOW         4
+#define TL_GAP_JUMP             5
+#define TL_GAP_ABANDONED        6
+#define TL_GAP_IMAGED           7
+#define TL_GAP_JOINED_LATE      8
+
+/* The venue's letter of a status record about the session. */
+#define TL_SESSION_UP      85
+#define TL_SESSION_DOWN    68
+#define TL_SESSION_ENDED   90
+#define TL_SESSION_SUSPECT 71
+#define TL_SESSION_IMAGE   73
+
 /* First byte of attributes of X-stream venues in provider_traits; 'X' stands at MARK. */
 #define TL_XSTREAM_ISIN         0
 #define TL_XSTREAM_BOARD        12
@@ -339,6 +356,8 @@ extern "C" {
 #define TL_COUNTER_LAG_NS             25
 #define TL_COUNTER_LAG_MAX_NS         26
 #define TL_COUNTER_RATE_PER_S         27
+#define TL_COUNTER_UNREPAIRED         28
+#define TL_COUNTER_REPAIRS            29
 
 /* Counters of a lane's journal, for tl_counter. */
 #define TL_COUNTER_JOURNAL_STATE          64

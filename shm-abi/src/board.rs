@@ -87,6 +87,17 @@ fn touch_levels(touch: u64, side: Side) -> usize {
     (touch >> (TOUCH_LEVELS_SHIFT + 8 * side.index())) as u8 as usize
 }
 
+/// Best level of a side of the row whose words `word` gives.
+fn best_of(side: Side, word: impl Fn(usize) -> u64) -> Option<Level> {
+    let (price, quantity) = match side {
+        Side::Bid => (row::BID_PRICE, row::BID_QUANTITY),
+        Side::Ask => (row::ASK_PRICE, row::ASK_QUANTITY),
+    };
+    let price = word(price) as i64;
+    let orders = (word(row::TOUCH) >> (TOUCH_ORDERS_BITS * side.index()) & TOUCH_ORDERS_MAX) as u32;
+    (price != PRICE_NONE).then(|| Level { price, quantity: word(quantity), orders })
+}
+
 #[derive(Debug, Clone, Copy)]
 struct DepthPlace {
     /// Of the bids, in the file.
@@ -188,6 +199,11 @@ impl RowUpdate<'_> {
     #[inline(always)]
     pub fn get(&self, field: usize) -> u64 {
         self.words[field].load(Relaxed)
+    }
+
+    /// Best level of a side; `None` when it is empty.
+    pub fn best(&self, side: Side) -> Option<Level> {
+        best_of(side, |field| self.get(field))
     }
 
     /// Levels per side that the window of this row can hold.
@@ -362,12 +378,7 @@ impl RowImage {
     }
     /// Best level of a side; `None` when it is empty.
     pub fn best(&self, side: Side) -> Option<Level> {
-        let (price, quantity) = match side {
-            Side::Bid => (row::BID_PRICE, row::BID_QUANTITY),
-            Side::Ask => (row::ASK_PRICE, row::ASK_QUANTITY),
-        };
-        let orders = (self.words[row::TOUCH] >> (TOUCH_ORDERS_BITS * side.index()) & TOUCH_ORDERS_MAX) as u32;
-        Some(Level { price: self.price(price)?, quantity: self.words[quantity], orders })
+        best_of(side, |field| self.words[field])
     }
     /// Levels of the window of a side, best first.
     pub fn window(&self, side: Side) -> impl ExactSizeIterator<Item = Level> + '_ {

@@ -86,6 +86,11 @@ counters! {
         LagMaxNs = "lag_max_ns",
         /// Messages taken in during the last whole second.
         RatePerS = "rate_per_s",
+        /// Losses that readers were told of since the books that they keep were last whole: gaps, beginnings in the middle,
+        /// images that are not complete yet. 0: nothing is missing to them. It outlives its writer.
+        Unrepaired = "unrepaired",
+        /// Times that the books were published anew, whole, because readers lacked what a writer before had lost.
+        Repairs = "repairs",
     }
 }
 

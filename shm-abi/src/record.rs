@@ -45,8 +45,9 @@ pub mod kind {
     pub const CANCEL: u8 = b'C';
     /// Order amended in place (no venue of this version does it): order id, price, new quantity.
     pub const MODIFY: u8 = b'M';
-    /// Every order of the instrument is gone. In `market`: its window is empty. `side_or_code`: see
-    /// [`super::clear_code`].
+    /// Every order of the instrument is gone; without an instrument, of all of the lane. In `market`: its window is
+    /// empty. `side_or_code`: see [`super::clear_code`]. With [`flag::SNAPSHOT`](super::flag::SNAPSHOT) an image follows,
+    /// which is whole when a status record says so: see [`super::session_code::IMAGE`].
     pub const CLEAR: u8 = b'R';
     /// An order was filled: order id, its own price, quantity filled. A cancel of the same quantity follows.
     pub const FILL: u8 = b'F';
@@ -133,8 +134,20 @@ pub mod trade_code {
 pub mod gap_reason {
     /// The server's login answer began later than was asked for.
     pub const SKIPPED_AT_LOGIN: u64 = 1;
-    /// The line lost messages and nobody could fill them.
+    /// The line lost them, and no answer to the requests for them brought them.
     pub const UNFILLED: u64 = 2;
+    /// The line lost them, and there is nobody to ask.
+    pub const NO_SERVER: u64 = 3;
+    /// More came behind them than can be held back.
+    pub const OVERFLOW: u64 = 4;
+    /// The venue's numbers jumped farther than any window.
+    pub const JUMP: u64 = 5;
+    /// The stream or the session was replaced by another before they came.
+    pub const ABANDONED: u64 = 6;
+    /// An image of the books, which follows or has just come, tells where they have led.
+    pub const IMAGED: u64 = 7;
+    /// The writer joined the session behind them.
+    pub const JOINED_LATE: u64 = 8;
 }
 
 /// One side of a book.

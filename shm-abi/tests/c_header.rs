@@ -20,8 +20,8 @@ use shm_abi::layout::{
 };
 use shm_abi::record::{
     AnomalyCode, Head, INSTRUMENT_NONE, Imbalance, Indicative, NEWS_BYTES_MAX, NEWS_WORDS, PRICE_NONE, Record, Restart,
-    Side, StatusCause, TradingStatus, VENUE_MESSAGE_MAX, clear_code, flag, imbalance_body, indicative_body, kind,
-    news_body, official_code, restart_body, side, split_words, status_body, venue_message_body,
+    Side, StatusCause, TradingStatus, VENUE_MESSAGE_MAX, clear_code, flag, gap_reason, imbalance_body, indicative_body,
+    kind, news_body, official_code, restart_body, session_code, side, split_words, status_body, venue_message_body,
 };
 use shm_abi::ring::{
     CONTINUATION, LossReason, Polled, RECORD_WORDS_MAX, Rejoin, SEQUENCE_LIMIT, SKIP_WORD, SPAN_MAX, word0,
@@ -138,6 +138,12 @@ fn generated() -> String {
     defines(&mut text, "Codes of official prices.", "OFFICIAL_", codes);
     let codes = family!(clear_code { DAY BOOK });
     defines(&mut text, "Codes of clear records: the day begins anew; only the book is emptied.", "CLEAR_", codes);
+    let reasons = family!(gap_reason {
+        SKIPPED_AT_LOGIN UNFILLED NO_SERVER OVERFLOW JUMP ABANDONED IMAGED JOINED_LATE
+    });
+    defines(&mut text, "Reasons of gap records.", "GAP_", reasons);
+    let codes = family!(session_code { UP DOWN ENDED SUSPECT IMAGE });
+    defines(&mut text, "The venue's letter of a status record about the session.", "SESSION_", codes);
     let starts = &[
         ("ISIN", xstream::ISIN),
         ("BOARD", xstream::BOARD),

@@ -255,6 +255,12 @@ fn gap_name(reason: u64) -> &'static str {
     match reason {
         gap_reason::SKIPPED_AT_LOGIN => "skipped_at_login",
         gap_reason::UNFILLED => "unfilled",
+        gap_reason::NO_SERVER => "no_server",
+        gap_reason::OVERFLOW => "overflow",
+        gap_reason::JUMP => "jump",
+        gap_reason::ABANDONED => "abandoned",
+        gap_reason::IMAGED => "imaged",
+        gap_reason::JOINED_LATE => "joined_late",
         _ => "unknown",
     }
 }

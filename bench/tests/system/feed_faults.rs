@@ -6,6 +6,7 @@
 
 mod lines;
 mod names;
+mod repair;
 mod tcp;
 mod udp;
 

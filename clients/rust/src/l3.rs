@@ -4,12 +4,15 @@
 //! then true but not all there is, until the venue clears the book. So a [`View`] is either a [`CompleteBook`], which has
 //! a best price, or an [`IncompleteBook`], which has not.
 //!
+//! The engine repairs what it can: it publishes an image of the books, from a clear that says so to a status record at
+//! its end. A book whose image was seen from beginning to end is whole.
+//!
 //! Source: decisions.md 9 and 11.
 
 use std::collections::{BTreeMap, HashMap};
 
 use shm_abi::board::Level;
-use shm_abi::record::{Body, INSTRUMENT_NONE, Price, Quantity, Record, Side, flag, kind};
+use shm_abi::record::{Body, INSTRUMENT_NONE, Price, Quantity, Record, Side, StatusCause, flag, kind, session_code};
 
 use crate::event::{Event, RestartReason};
 use crate::reader::Reader;
@@ -19,7 +22,7 @@ use crate::reader::Reader;
 pub enum Completeness {
     /// Every live order is known.
     Complete,
-    /// Orders may be missing, until the next clear of the instrument.
+    /// Orders may be missing, until the next clear of the instrument, or the end of an image.
     Incomplete,
 }
 
@@ -47,21 +50,35 @@ struct Queue {
 #[derive(Debug, Clone)]
 struct Book {
     completeness: Completeness,
+    /// An image of it comes in, and was seen from its beginning: it is whole at the end.
+    imaged: bool,
     orders: HashMap<u64, Order>,
     /// By side, then price.
     sides: [BTreeMap<Price, Queue>; 2],
 }
 
 impl Book {
-    fn new(completeness: Completeness) -> Book {
-        Book { completeness, orders: HashMap::new(), sides: [BTreeMap::new(), BTreeMap::new()] }
+    fn new(completeness: Completeness, imaged: bool) -> Book {
+        Book { completeness, imaged, orders: HashMap::new(), sides: [BTreeMap::new(), BTreeMap::new()] }
+    }
+
+    /// What is known of the book contradicts what comes: no image helps it any more but a new one.
+    fn contradict(&mut self) {
+        (self.completeness, self.imaged) = (Completeness::Incomplete, false);
+    }
+
+    /// An image ends.
+    fn image_ended(&mut self) {
+        if std::mem::take(&mut self.imaged) {
+            self.completeness = Completeness::Complete;
+        }
     }
 
     fn insert(&mut self, order_id: u64, order: Order) {
         if let Some(older) = self.orders.insert(order_id, order) {
-            // Two orders under one id: what is known of the book contradicts itself.
+            // Two orders under one id.
             self.unlink(&older);
-            self.completeness = Completeness::Incomplete;
+            self.contradict();
         }
         let queue = self.sides[order.side.index()].entry(order.price).or_default();
         queue.quantity = queue.quantity.saturating_add(order.quantity);
@@ -72,7 +89,7 @@ impl Book {
     fn reduce(&mut self, order_id: u64, quantity: Quantity) {
         let Some(order) = self.orders.get_mut(&order_id) else {
             // Of an order from before this reader's time; in a complete book there is none.
-            self.completeness = Completeness::Incomplete;
+            self.contradict();
             return;
         };
         if quantity < order.quantity {
@@ -83,10 +100,10 @@ impl Book {
             }
             return;
         }
-        if quantity > order.quantity {
-            self.completeness = Completeness::Incomplete;
-        }
         let order = *order;
+        if quantity > order.quantity {
+            self.contradict();
+        }
         self.orders.remove(&order_id);
         self.unlink(&order);
     }
@@ -105,7 +122,7 @@ impl Book {
     /// Amends an order in place: it keeps its priority when only the quantity falls.
     fn modify(&mut self, order_id: u64, new: Order) {
         let Some(order) = self.orders.remove(&order_id) else {
-            self.completeness = Completeness::Incomplete;
+            self.contradict();
             return;
         };
         self.unlink(&order);
@@ -133,6 +150,8 @@ pub struct Books {
     books: HashMap<u32, Book>,
     /// What an instrument is that was not seen yet.
     unseen: Completeness,
+    /// An image of all instruments comes in, and was seen from its beginning.
+    imaged: bool,
     /// Counts orders as they come: time priority.
     arrivals: u64,
 }
@@ -149,15 +168,15 @@ impl Books {
 
     /// Empty books that are what the caller knows them to be.
     pub fn new(completeness: Completeness) -> Books {
-        Books { books: HashMap::new(), unseen: completeness, arrivals: 0 }
+        Books { books: HashMap::new(), unseen: completeness, imaged: false, arrivals: 0 }
     }
 
     /// Takes in one event. Every event of the ring must come here, in order: also those that are no records.
     pub fn apply(&mut self, event: &Event<'_>) {
         match event {
             Event::Record(record) => self.apply_record(record),
-            Event::Lost(_) => self.doubt_all(),
-            Event::Restarted(restarted) if !restarted.is_seamless() => self.doubt_all(),
+            Event::Lost(_) => self.lose(),
+            Event::Restarted(restarted) if !restarted.is_seamless() => self.lose(),
             // An engine that knows its predecessor goes on where it ended: the books stay what they are.
             Event::Restarted(_) | Event::WriterSilent | Event::WriterBack | Event::Closed => {}
         }
@@ -178,11 +197,17 @@ impl Books {
                     _ => {}
                 }
             }
-            Body::Clear { .. } => self.clear(id),
+            Body::Clear { .. } => self.clear(id, record.head.flags & flag::SNAPSHOT != 0),
+            Body::Status(status)
+                if status.cause == StatusCause::Session && status.venue_code == session_code::IMAGE =>
+            {
+                self.image_ended(id);
+            }
+            // An image shows what the messages that it replaces have led to: their gap is not its.
             Body::Gap { .. } => self.doubt(id),
             Body::Restart(restart) => match RestartReason::from_code(restart.reason) {
                 // Everything begins anew, at the venue's first message; a later beginning is declared as a gap.
-                RestartReason::Unknown | RestartReason::Session => self.clear(INSTRUMENT_NONE),
+                RestartReason::Unknown | RestartReason::Session => self.clear(INSTRUMENT_NONE, false),
                 RestartReason::Engine | RestartReason::Other(_) => {}
             },
             _ => {}
@@ -193,17 +218,36 @@ impl Books {
     }
 
     fn book(&mut self, id: u32) -> &mut Book {
-        let unseen = self.unseen;
-        self.books.entry(id).or_insert_with(|| Book::new(unseen))
+        let (unseen, imaged) = (self.unseen, self.imaged);
+        self.books.entry(id).or_insert_with(|| Book::new(unseen, imaged))
     }
 
-    fn clear(&mut self, id: u32) {
+    /// The books are empty from here on; the orders that they have come next, if this begins an image.
+    fn clear(&mut self, id: u32, imaged: bool) {
+        let completeness = if imaged { Completeness::Incomplete } else { Completeness::Complete };
         if id == INSTRUMENT_NONE {
             self.books.clear();
-            self.unseen = Completeness::Complete;
+            (self.unseen, self.imaged) = (completeness, imaged);
         } else {
-            self.books.insert(id, Book::new(Completeness::Complete));
+            self.books.insert(id, Book::new(completeness, imaged));
         }
+    }
+
+    fn image_ended(&mut self, id: u32) {
+        if id != INSTRUMENT_NONE {
+            return self.book(id).image_ended();
+        }
+        if std::mem::take(&mut self.imaged) {
+            self.unseen = Completeness::Complete;
+        }
+        self.books.values_mut().for_each(Book::image_ended);
+    }
+
+    /// Records are missing to this reader, perhaps also of an image.
+    fn lose(&mut self) {
+        self.doubt_all();
+        self.imaged = false;
+        self.books.values_mut().for_each(|book| book.imaged = false);
     }
 
     fn doubt(&mut self, id: u32) {

@@ -7,7 +7,10 @@ use common::{Engine, head, push, push_order};
 use shm_abi::board::{Level, Quality};
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::{FeedState, State, row};
-use shm_abi::record::{INSTRUMENT_NONE, TradingStatus, flag, gap_reason, kind, restart_reason, side};
+use shm_abi::record::{
+    INSTRUMENT_NONE, StatusCause, TradingStatus, clear_code, flag, gap_reason, kind, restart_reason, session_code,
+    side, status_body,
+};
 use ticklane_client::l3::{Books, Completeness, View};
 use ticklane_client::{Event, Instrument, Key, LookupError, Options, RestartReason, Restarted, Side, Start};
 
@@ -219,6 +222,84 @@ fn what_makes_books_incomplete() {
         catch_up(&mut reader, &mut books);
         assert_eq!((books.completeness(1), books.completeness(2)), (one, two), "case: {name}");
     }
+}
+
+/// One record of an image, or of what interrupts it.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Begin,
+    Clear(u32),
+    Add(u32, u64),
+    Unknown(u32),
+    Gap,
+    End(u32),
+    EndOfAll,
+}
+
+fn tell(engine: &mut Engine, part: Part) {
+    let ring = &mut engine.writer.orders;
+    let marked = |kind, code, instrument| {
+        let mut head = head(kind, code, instrument);
+        head.flags |= flag::SNAPSHOT;
+        head
+    };
+    let end = status_body(StatusCause::Session, session_code::IMAGE, [b' '; 8]);
+    match part {
+        Part::Begin => push(ring, marked(kind::CLEAR, clear_code::BOOK, INSTRUMENT_NONE), [0; 3]),
+        Part::Clear(instrument) => push(ring, marked(kind::CLEAR, clear_code::BOOK, instrument), [0; 3]),
+        Part::Add(instrument, id) => push(ring, marked(kind::ADD, side::BID, instrument), [id, 100, 10]),
+        Part::Unknown(instrument) => push(ring, marked(kind::CANCEL, side::BID, instrument), [999, 100, 10]),
+        Part::Gap => push(ring, head(kind::GAP, 0, INSTRUMENT_NONE), [1, 2, gap_reason::IMAGED]),
+        Part::End(instrument) => push(ring, marked(kind::STATUS, 0, instrument), end),
+        Part::EndOfAll => push(ring, marked(kind::STATUS, 0, INSTRUMENT_NONE), end),
+    };
+}
+
+#[test]
+fn an_image_makes_books_whole_at_its_end_and_not_before() {
+    use Completeness::{Complete, Incomplete};
+    use Part::{Add, Begin, Clear, End, EndOfAll, Gap, Unknown};
+    // Instruments 1, 2, and 3, of which nothing was ever told.
+    let table: [(&str, &[Part], [Completeness; 3]); 9] = [
+        ("nothing", &[], [Incomplete; 3]),
+        ("one that has begun", &[Begin, Clear(1), Add(1, 21), Clear(2)], [Incomplete; 3]),
+        ("one that ends", &[Begin, Clear(1), Add(1, 21), Clear(2), Add(2, 22), EndOfAll], [Complete; 3]),
+        ("an end of each", &[Begin, Clear(1), Add(1, 21), End(1), Clear(2), End(2)], [Complete, Complete, Incomplete]),
+        ("an end of one", &[Begin, Clear(1), Add(1, 21), End(1), Clear(2)], [Complete, Incomplete, Incomplete]),
+        ("messages that it replaces", &[Begin, Clear(1), Add(1, 21), Clear(2), Gap, EndOfAll], [Complete; 3]),
+        ("a later gap", &[Begin, Clear(1), Clear(2), EndOfAll, Gap], [Incomplete; 3]),
+        ("without its beginning", &[Clear(2), Add(2, 22), EndOfAll], [Incomplete, Complete, Incomplete]),
+        ("against itself", &[Begin, Clear(1), Unknown(1), Clear(2), EndOfAll], [Incomplete, Complete, Complete]),
+    ];
+    for (name, parts, want) in table {
+        let mut engine = Engine::start();
+        let mut reader = engine.reader(Options { start: OLDEST, ..Options::default() });
+        let mut books = Books::of(&reader);
+        push_order(&mut engine.writer.orders, kind::ADD, 1, 11, 100, 10);
+        gap(&mut engine, INSTRUMENT_NONE);
+        parts.iter().for_each(|part| tell(&mut engine, *part));
+        catch_up(&mut reader, &mut books);
+        assert_eq!([1, 2, 3].map(|id| books.completeness(id)), want, "case: {name}");
+        if want[0] == Complete && name != "a later gap" && parts.iter().any(|part| matches!(part, Add(1, _))) {
+            let book = books.get(1).and_then(View::complete).unwrap();
+            assert_eq!((book.orders(), book.order(11), book.order(21).is_some()), (1, None, true), "case: {name}");
+        }
+    }
+}
+
+#[test]
+fn an_image_of_which_a_reader_has_lost_a_part_is_no_image() {
+    let mut engine = Engine::start();
+    let mut reader = engine.reader(Options { start: OLDEST, ..Options::default() });
+    let mut books = Books::of(&reader);
+    tell(&mut engine, Part::Begin);
+    tell(&mut engine, Part::Clear(1));
+    catch_up(&mut reader, &mut books);
+    engine.orders(0..2 * common::SLOTS);
+    catch_up(&mut reader, &mut books);
+    tell(&mut engine, Part::EndOfAll);
+    catch_up(&mut reader, &mut books);
+    assert_eq!([1, 2].map(|id| books.completeness(id)), [Completeness::Incomplete; 2]);
 }
 
 fn gap(engine: &mut Engine, instrument: u32) {

@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod itch;
 mod normaliser;
 mod publish;
+mod trust;
 mod window;
 
 pub use feed::{BATCH, DenseIds, DepthPlan, IdError, InstrumentIds, MARK_INTERVAL, MessageAt, Resume, Stamps};

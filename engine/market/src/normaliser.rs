@@ -54,6 +54,19 @@ impl<I: InstrumentIds> Normaliser<I> {
         each!(self, feed => feed.is_rebuilding())
     }
 
+    /// Venue sequence of the last event that the epoch before has published in either ring; 0: none.
+    pub fn published_before(&self) -> u64 {
+        each!(self, feed => feed.published_before())
+    }
+
+    /// What the epoch before has published is applied again up to [`Normaliser::published_before`], and nothing newer. Where
+    /// that epoch had told readers of losses, and these books are whole, an image of them is published, which makes those
+    /// of readers whole: clears, orders or levels, and the end of the image, flagged
+    /// [`SNAPSHOT`](shm_abi::record::flag::SNAPSHOT).
+    pub fn rebuilt(&mut self, stamps: Stamps, lane: &mut LaneWriter) {
+        each!(self, feed => feed.rebuilt(stamps, lane));
+    }
+
     /// Venue sequence of the last message that was applied or declared missing; 0 before the first.
     pub fn sequence(&self) -> u64 {
         each!(self, feed => feed.sequence())

@@ -1,7 +1,7 @@
 //! The window of an instrument: its best levels, on the board's row and as records by which a reader keeps its own.
 
 use shm_abi::board::{Level, RowUpdate};
-use shm_abi::record::{Side, kind};
+use shm_abi::record::{Side, clear_code, kind};
 
 use crate::book::{Book, LevelChange, LevelEvent, PriceLevel};
 use crate::publish::{Event, Outbox};
@@ -57,4 +57,19 @@ pub(crate) fn keep(
         }
     }
     market.put(level_record(event, side, level, position));
+}
+
+/// An image of a row's book: a clear, the window, the best quotes. Who keeps a window by records has the row's after it.
+/// At most 1 + 2 x (200 + 1) records: fewer than the smallest ring has slots.
+pub(crate) fn image(event: &Event, row: &RowUpdate<'_>, market: &mut Outbox<'_>) {
+    market.put(event.record(kind::CLEAR, clear_code::BOOK, 0, [0; 3]));
+    for side in [Side::Bid, Side::Ask] {
+        for position in 0..row.depth_len(side) {
+            market.put(level_record(event, side, row.level(side, position), position));
+        }
+        if let Some(best) = row.best(side) {
+            let body = [best.price as u64, best.quantity, best.orders.into()];
+            market.put(event.record(kind::QUOTE, side as u8, 0, body));
+        }
+    }
 }

@@ -7,7 +7,8 @@ use common::{Bus, Got, Mirror, SCALE, config, stamps};
 use market::itch::Itch;
 use market::{DenseIds, MessageAt, Resume};
 use shm_abi::board::Quality;
-use shm_abi::record::{Body, Side, flag, gap_reason, kind};
+use shm_abi::counters::LaneCounter;
+use shm_abi::record::{Body, INSTRUMENT_NONE, Side, flag, gap_reason, kind, session_code};
 
 /// A feed that has lost messages 10 to 20, with one bid of instrument 1, and its readers.
 fn broken() -> (Bus, Mirror) {
@@ -47,7 +48,8 @@ fn an_image_replaces_every_book_and_ends_the_suspicion() {
     bus.feed.snapshot_begin(stamps(), &mut bus.lane);
     let (orders, market) = keep(&mut bus, &mut mirror);
     let cleared: Vec<_> = orders.iter().map(|got| (got.head().kind, got.head().instrument_id)).collect();
-    assert_eq!(cleared, [(kind::CLEAR, 0), (kind::CLEAR, 1), (kind::CLEAR, 2)]);
+    let wanted = [INSTRUMENT_NONE, 0, 1, 2].map(|instrument| (kind::CLEAR, instrument));
+    assert_eq!(cleared, wanted, "all of them first: who has seen that sees the whole image");
     assert!(mirror.orders.is_empty() && bus.feed.book().live_orders() == 0);
     assert_eq!(bus.row(0).best(Side::Bid), None, "rows and records tell the same");
 
@@ -64,9 +66,14 @@ fn an_image_replaces_every_book_and_ends_the_suspicion() {
     assert!(more.iter().any(|got| (got.head().kind, got.head().instrument_id) == (kind::CLEAR, 3)));
 
     assert!(bus.feed.snapshot_end(30, stamps(), &mut bus.lane));
-    let (_, market) = keep(&mut bus, &mut mirror);
-    let [last] = &market[..] else { panic!("one status record: {market:?}") };
-    assert!(matches!(last.record().body(), Body::Status(status) if status.venue_code == b'I'));
+    let (orders, market) = keep(&mut bus, &mut mirror);
+    let ([end], [last]) = (&orders[..], &market[..]) else { panic!("one status record: {orders:?} {market:?}") };
+    for end in [end, last] {
+        let body = end.record();
+        assert!(matches!(body.body(), Body::Status(status) if status.venue_code == session_code::IMAGE), "{end:?}");
+        assert_eq!(end.head().flags & (flag::SNAPSHOT | flag::SUSPECT), flag::SNAPSHOT);
+    }
+    assert_eq!(bus.counter(LaneCounter::Unrepaired), 0);
     for row in 0..4 {
         assert_eq!((bus.row(row).quality(), bus.row(row).market_n()), (Quality::Fresh, last.n), "row {row}");
     }

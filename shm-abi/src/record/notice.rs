@@ -21,6 +21,20 @@ pub mod clear_code {
     pub const BOOK: u8 = b'K';
 }
 
+/// The venue's letter of a status record about the session: what happened to the feed.
+pub mod session_code {
+    /// Data flows.
+    pub const UP: u8 = b'U';
+    /// The line broke.
+    pub const DOWN: u8 = b'D';
+    /// The venue ended its session.
+    pub const ENDED: u8 = b'Z';
+    /// Books have become suspect without a declared gap.
+    pub const SUSPECT: u8 = b'G';
+    /// The end of an image, in the ring that the image is in: of all books, or of the instrument that the head names.
+    pub const IMAGE: u8 = b'I';
+}
+
 /// Body of an indicative record: what an auction would give now. The head's `side_or_code` is the venue's letter of the
 /// auction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,15 +38,15 @@ pub(super) fn table(ports: &[u16], more: &str) -> String {
 }
 
 /// A day in a file and what it leads to when nothing goes wrong.
-struct Day {
+pub(super) struct Day {
     _dir: Dir,
     file: String,
-    messages: u64,
+    pub(super) messages: u64,
     clean: Recording,
 }
 
 impl Day {
-    fn new(messages: u64, seed: u64) -> Day {
+    pub(super) fn new(messages: u64, seed: u64) -> Day {
         let dir = Dir::new();
         let path = synthetic_day(&dir, messages, seed);
         let messages = messages_of(&path);
@@ -62,7 +62,7 @@ impl Day {
     }
 
     /// The same with a control port.
-    fn feeds(&self, dir: &Dir, faults: &[&str]) -> Feeds {
+    pub(super) fn feeds(&self, dir: &Dir, faults: &[&str]) -> Feeds {
         let feed = format!("one:soupbintcp,source={}", self.file);
         let mut arguments = vec!["--feed", &feed];
         faults.iter().for_each(|fault| arguments.extend(["--fault", fault]));
@@ -71,7 +71,7 @@ impl Day {
 }
 
 /// The port of the only feed.
-fn port(feeds: &Feeds) -> u16 {
+pub(super) fn port(feeds: &Feeds) -> u16 {
     feeds.address("one", "tcp").rsplit(':').next().unwrap().parse().unwrap()
 }
 

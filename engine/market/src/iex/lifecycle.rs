@@ -3,22 +3,24 @@
 use shm_abi::board::Quality;
 use shm_abi::counters::LaneCounter;
 use shm_abi::layout::row;
-use shm_abi::record::{Restart, clear_code, flag, kind, restart_body, restart_reason};
+use shm_abi::record::{Restart, clear_code, flag, kind, restart_body, restart_reason, session_code};
 use shm_abi::segment::LaneWriter;
 
 use super::status::set_status;
 use super::{Iex, InstrumentIds, Io, Resume, Stamps, market_only, quality_of};
-use crate::day;
 use crate::publish::{Event, NO_SIDE};
-
-/// Letter of the session status when books have become suspect without a declared gap.
-const SUSPECTED: u8 = b'G';
+use crate::{day, window};
 
 impl<I: InstrumentIds> Iex<I> {
     /// Says what the epoch before has published, before the messages of this session are applied again from the first.
     /// The orders ring never has anything of this feed.
     pub fn resume(&mut self, resume: Resume) {
         self.resume = resume;
+    }
+
+    /// Venue sequence of the last event that the epoch before has published; 0: none.
+    pub fn published_before(&self) -> u64 {
+        self.resume.market_after
     }
 
     /// Whether the message that comes next is already known to the market ring of the epoch before.
@@ -44,6 +46,7 @@ impl<I: InstrumentIds> Iex<I> {
     pub fn gap(&mut self, first: u64, last: u64, reason: u64, stamps: Stamps, lane: &mut LaneWriter) {
         self.sequence = self.sequence.max(last);
         let event = Event::bare(last, stamps.ts_recv, stamps.ts_publish, stamps.flags);
+        self.trust.lose(last > self.resume.market_after, &mut lane.counters);
         let mut io = self.begin(&event, lane);
         // What the epoch before has told is not missing to anybody.
         let [_, first] = self.resume.missing_from(first);
@@ -96,6 +99,7 @@ impl<I: InstrumentIds> Iex<I> {
             row.set_quality(quality_of(facts, self.quality));
             io.out.finish_with_row(&event, row);
         }
+        self.trust.mend(true, &mut lane.counters);
         lane.counters.set(LaneCounter::LiveOrders, self.book.live_orders() as u64);
     }
 
@@ -115,12 +119,42 @@ impl<I: InstrumentIds> Iex<I> {
     /// Marks every book suspect, as after a gap, without declaring one: a stream that is known to have begun in the
     /// middle.
     pub fn mark_suspect(&mut self, stamps: Stamps, lane: &mut LaneWriter) {
+        self.trust.lose(true, &mut lane.counters);
         let event = Event::bare(self.sequence, stamps.ts_recv, stamps.ts_publish, stamps.flags);
         let quality = self.quality;
-        self.session_status(SUSPECTED, &event, lane, |facts, row| {
+        self.session_status(session_code::SUSPECT, &event, lane, |facts, row| {
             facts.bits |= flag::SUSPECT;
             row.set_quality(quality_of(facts, quality));
         });
+    }
+}
+
+/// What readers lack after a restart.
+impl<I: InstrumentIds> Iex<I> {
+    /// See [`Normaliser::rebuilt`](crate::Normaliser::rebuilt). There are no orders to tell of: the image is windows and
+    /// quotes.
+    pub fn rebuilt(&mut self, stamps: Stamps, lane: &mut LaneWriter) {
+        if !self.trust.owes_repair(&mut lane.counters) {
+            return;
+        }
+        let flags = stamps.flags | flag::SNAPSHOT;
+        let event = Event::bare(self.sequence, stamps.ts_recv, stamps.ts_publish, flags);
+        for facts in &self.facts {
+            let mut event = event;
+            facts.name(&mut event);
+            let mut io = Io::open(market_only(false), None, lane);
+            let mut row = io.board.update(facts.row as usize);
+            event.ts_event = row.get(row::TS_EVENT);
+            window::image(&event, &row, &mut io.out.market);
+            row.set_quality(quality_of(facts, self.quality));
+            io.out.finish_with_row(&event, row);
+        }
+        let quality = self.quality;
+        self.session_status(session_code::IMAGE, &event, lane, |facts, row| {
+            row.set_quality(quality_of(facts, quality))
+        });
+        lane.counters.add(LaneCounter::Repairs, 1);
+        self.trust.mend(true, &mut lane.counters);
     }
 }
 

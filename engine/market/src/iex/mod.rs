@@ -54,6 +54,7 @@ use crate::book::{Book, Side};
 use crate::feed::{BATCH, InstrumentIds, MARK_INTERVAL, MessageAt, Resume, Stamps};
 use crate::itch::{ConfigError, declare};
 use crate::publish::{Event, Io, Known};
+use crate::trust::Trust;
 use instruments::SymbolIndex;
 
 /// What is kept of an instrument. Its place in the list is its index in the book.
@@ -124,6 +125,7 @@ pub struct Iex<I> {
     /// Letter of the last system event; 0: none yet.
     phase: u8,
     quality: Quality,
+    trust: Trust,
     tally: Tally,
     trade_breaks: u64,
 }
@@ -150,6 +152,7 @@ impl<I: InstrumentIds> Iex<I> {
             session: [b' '; 16],
             phase: 0,
             quality: Quality::Fresh,
+            trust: Trust::new(),
             tally: Tally::default(),
             trade_breaks: 0,
         })

@@ -547,7 +547,7 @@ impl Datagrams {
         if before.is_some_and(|before| last > before) {
             // The image tells where these messages have led, not what they were.
             let first = before.unwrap_or(0) + 1;
-            out.normaliser.gap(first, last, gap_reason::UNFILLED, stamps, &mut out.writer);
+            out.normaliser.gap(first, last, gap_reason::IMAGED, stamps, &mut out.writer);
         }
         if !out.normaliser.snapshot_end(last, stamps, &mut out.writer) {
             self.image_over(now, None, stamps, out);
@@ -639,6 +639,17 @@ impl Follow {
     }
 }
 
+/// Why messages are missing, as readers are told.
+fn reason_on_bus(reason: GapReason) -> u64 {
+    match reason {
+        GapReason::NoServer => gap_reason::NO_SERVER,
+        GapReason::Unanswered => gap_reason::UNFILLED,
+        GapReason::Overflow => gap_reason::OVERFLOW,
+        GapReason::Jump => gap_reason::JUMP,
+        GapReason::Abandoned => gap_reason::ABANDONED,
+    }
+}
+
 /// Takes what the arbiter hands over, for the length of a call.
 struct Hand<'h, I, C> {
     out: &'h mut Output<I>,
@@ -663,7 +674,7 @@ impl<I: InstrumentIds, C: Fn() -> u64 + Copy> Sink for Hand<'_, I, C> {
 
     fn gap(&mut self, first: u64, last: u64, reason: GapReason) {
         let stamps = self.stamps_now();
-        self.out.normaliser.gap(first, last, gap_reason::UNFILLED, stamps, &mut self.out.writer);
+        self.out.gap(first, last, reason_on_bus(reason), stamps);
         self.follow.gaps += 1;
         self.follow.news.put(DatagramNews::Gap { first, last, reason });
     }
@@ -679,7 +690,7 @@ impl<I: InstrumentIds, C: Fn() -> u64 + Copy> Sink for Hand<'_, I, C> {
         if start == SessionStart::First && self.follow.late_join {
             if let Some(published) = resumed.filter(|published| *published + 1 < begun.first) {
                 let (first, last) = (published + 1, begun.first - 1);
-                self.out.normaliser.gap(first, last, gap_reason::UNFILLED, stamps, &mut self.out.writer);
+                self.out.gap(first, last, gap_reason::JOINED_LATE, stamps);
             }
             if begun.first > 1 {
                 self.out.normaliser.mark_suspect(stamps, &mut self.out.writer);

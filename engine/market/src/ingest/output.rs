@@ -3,7 +3,9 @@
 use shm_abi::board::Quality;
 use shm_abi::counters::{FeedCounter, LaneCounter};
 use shm_abi::layout::{FeedState, State};
-use shm_abi::record::{Head, INSTRUMENT_NONE, StatusCause, TradingStatus, flag, gap_reason, kind, status_body};
+use shm_abi::record::{
+    Head, INSTRUMENT_NONE, StatusCause, TradingStatus, flag, gap_reason, kind, session_code, status_body,
+};
 use shm_abi::segment::{FeedWriter, LaneWriter};
 
 use super::Predecessor;
@@ -25,6 +27,8 @@ pub struct Output<I> {
     /// The venue sequence up to which the market ring is whole: what its last record must tell a successor. While books
     /// are rebuilt it stays where the predecessor's ring ended, however far the replay is.
     market_sequence: u64,
+    /// The venue sequence up to which what comes is only the predecessor's again; `None` when it is rebuilt.
+    rebuild_until: Option<u64>,
     midnight: Midnight,
     state: FeedState,
 }
@@ -71,7 +75,7 @@ impl<I: InstrumentIds> Output<I> {
         let feed = writer.feed(0);
         let market_sequence = predecessor.map_or(0, |found| found.market.venue_sequence);
         let state = FeedState::Idle;
-        Output { writer, feed, normaliser, predecessor, market_sequence, midnight, state }
+        Output { writer, feed, normaliser, predecessor, market_sequence, rebuild_until: None, midnight, state }
     }
 
     /// Data of `session` begins to flow. `gap`: first and last number that will not come.
@@ -98,14 +102,15 @@ impl<I: InstrumentIds> Output<I> {
                 let (orders_n, market_n) = (self.writer.orders.next_number(), self.writer.market.next_number());
                 self.feed.set_session(session, orders_n, market_n);
                 self.market_sequence = 0;
+                self.rebuild_until = None;
             }
         }
+        self.writer.set_state(if self.normaliser.is_rebuilding() { State::Recovering } else { State::Live });
         if let Some((first, last)) = gap {
-            self.normaliser.gap(first, last, gap_reason::SKIPPED_AT_LOGIN, stamps, &mut self.writer);
+            self.gap(first, last, gap_reason::SKIPPED_AT_LOGIN, stamps);
         }
         self.set_state(FeedState::Live);
         self.session_event(SessionEvent::Up, stamps.ts_recv);
-        self.writer.set_state(if self.normaliser.is_rebuilding() { State::Recovering } else { State::Live });
         published
     }
 
@@ -131,6 +136,7 @@ impl<I: InstrumentIds> Output<I> {
             Some(found) => {
                 let (orders_after, market_after) = (found.orders.venue_sequence, found.market.venue_sequence);
                 self.normaliser.resume(Resume { orders_after, market_after });
+                self.rebuild_until = Some(self.normaliser.published_before());
                 Some(orders_after.min(market_after))
             }
             None => {
@@ -141,19 +147,53 @@ impl<I: InstrumentIds> Output<I> {
         }
     }
 
+    /// The venue's messages `first` to `last` will not come: see [`Normaliser::gap`].
+    pub fn gap(&mut self, first: u64, last: u64, reason: u64, stamps: Stamps) {
+        self.normaliser.gap(first, last, reason, stamps, &mut self.writer);
+        if self.rebuild_until.is_some_and(|until| self.normaliser.sequence() >= until) {
+            self.rebuilt(stamps);
+        }
+    }
+
     /// Hands up to [`BATCH`](crate::BATCH) messages to the books.
     #[inline]
     pub fn apply(&mut self, buffer: &[u8], batch: &[MessageAt], stamps: Stamps) {
-        let was_rebuilding = self.normaliser.is_rebuilding();
-        self.normaliser.apply(buffer, batch, stamps, &mut self.writer);
-        if was_rebuilding && !self.normaliser.is_rebuilding() {
-            self.writer.set_state(State::Live);
+        match self.rebuild_until {
+            None => self.normaliser.apply(buffer, batch, stamps, &mut self.writer),
+            Some(until) => self.rebuild(until, buffer, batch, stamps),
         }
         let lag_ns = stamps.ts_publish.saturating_sub(stamps.ts_recv);
         self.writer.counters.set(LaneCounter::LagNs, lag_ns);
         if lag_ns > self.writer.counters.get(LaneCounter::LagMaxNs) {
             self.writer.counters.set(LaneCounter::LagMaxNs, lag_ns);
         }
+    }
+
+    /// As [`Output::apply`], while the predecessor's books are rebuilt. Between its last message and the first that is new
+    /// readers get what it had lost.
+    #[cold]
+    fn rebuild(&mut self, until: u64, buffer: &[u8], batch: &[MessageAt], stamps: Stamps) {
+        if self.normaliser.in_snapshot() {
+            // An image counts by itself, and is published as it is.
+            return self.normaliser.apply(buffer, batch, stamps, &mut self.writer);
+        }
+        let (again, new) = batch.split_at(batch.partition_point(|message| message.sequence <= until));
+        if !again.is_empty() {
+            self.normaliser.apply(buffer, again, stamps, &mut self.writer);
+        }
+        if !new.is_empty() || self.normaliser.sequence() >= until {
+            self.rebuilt(stamps);
+        }
+        if !new.is_empty() {
+            self.normaliser.apply(buffer, new, stamps, &mut self.writer);
+        }
+    }
+
+    /// Everything that the predecessor has published was applied again.
+    fn rebuilt(&mut self, stamps: Stamps) {
+        self.rebuild_until = None;
+        self.normaliser.rebuilt(stamps, &mut self.writer);
+        self.writer.set_state(State::Live);
     }
 
     /// Counts a burst that brought `messages`.
@@ -179,9 +219,9 @@ impl<I: InstrumentIds> Output<I> {
     /// `now_ns`: UNIX time.
     pub fn session_event(&mut self, event: SessionEvent, now_ns: u64) {
         let (status, quality, letter) = match event {
-            SessionEvent::Up => (TradingStatus::Unknown, Quality::Fresh, b'U'),
-            SessionEvent::Down => (TradingStatus::Unknown, Quality::Stale, b'D'),
-            SessionEvent::Ended => (TradingStatus::Closed, Quality::Closed, b'Z'),
+            SessionEvent::Up => (TradingStatus::Unknown, Quality::Fresh, session_code::UP),
+            SessionEvent::Down => (TradingStatus::Unknown, Quality::Stale, session_code::DOWN),
+            SessionEvent::Ended => (TradingStatus::Closed, Quality::Closed, session_code::ENDED),
         };
         // Rows first: each names the record below before the ring shows it.
         let market_n = self.writer.market.next_number();

@@ -2,6 +2,7 @@
 //!
 //! Source: decisions.md 5. The predecessor's segment is the recovery state; nothing else is kept anywhere.
 
+use shm_abi::counters::LaneCounter;
 use shm_abi::record::{Record, Restart, kind, restart_body, restart_reason, side};
 use shm_abi::ring::{Polled, Rejoin};
 use shm_abi::segment::{FeedWriter, LaneWriter, RingName, Segment};
@@ -28,6 +29,8 @@ pub struct Predecessor {
     pub orders: RingEnd,
     /// Where its market ring ended.
     pub market: RingEnd,
+    /// Losses that it had told readers of and not made good: see [`LaneCounter::Unrepaired`].
+    pub unrepaired: u64,
 }
 
 impl Predecessor {
@@ -45,6 +48,7 @@ impl Predecessor {
             session,
             orders: ring_end(segment, RingName::Orders, orders_n, sequence),
             market: ring_end(segment, RingName::Market, market_n, sequence),
+            unrepaired: segment.counters().lane(LaneCounter::Unrepaired),
         }
     }
 
@@ -64,14 +68,15 @@ impl Predecessor {
     }
 }
 
-/// First records of both rings: what came before. The session of the predecessor is kept until the venue says another,
-/// so that a writer killed while it rebuilds leaves as much as it found. `now_ns`: UNIX time.
+/// First records of both rings: what came before. The session of the predecessor is kept until the venue says another, and
+/// what readers lack until it is made good, so that a writer killed while it rebuilds leaves as much as it found. `now_ns`: UNIX time.
 pub fn begin_sequence(writer: &mut LaneWriter, feed: &mut FeedWriter, predecessor: Option<&Predecessor>, now_ns: u64) {
     let restart = |ring| predecessor.map_or_else(first_start, |found| found.restart(ring));
     publish_restart(writer, RingName::Orders, &restart(RingName::Orders), now_ns);
     publish_restart(writer, RingName::Market, &restart(RingName::Market), now_ns);
     writer.publish_heads();
-    if let Some(Predecessor { session: Some(session), orders, market, .. }) = predecessor {
+    if let Some(Predecessor { session: Some(session), orders, market, unrepaired, .. }) = predecessor {
+        writer.counters.set(LaneCounter::Unrepaired, *unrepaired);
         feed.set_session(session, 0, 0);
         feed.set_sequence(orders.venue_sequence.max(market.venue_sequence));
     }

@@ -23,6 +23,11 @@ impl<I: InstrumentIds> Itch<I> {
         self.feed.resume = resume;
     }
 
+    /// Venue sequence of the last event that the epoch before has published in either ring; 0: none.
+    pub fn published_before(&self) -> u64 {
+        self.feed.resume.orders_after.max(self.feed.resume.market_after)
+    }
+
     /// Whether the message that comes next is already known to both rings of the epoch before.
     pub fn is_rebuilding(&self) -> bool {
         Known::of(self.feed.sequence + 1, &self.feed.resume).everywhere
@@ -54,6 +59,7 @@ impl<I: InstrumentIds> Itch<I> {
         // What the epoch before has told is not missing to anybody.
         let [orders_first, market_first] = feed.resume.missing_from(first);
         let (orders, market) = (orders_first > last, market_first > last);
+        feed.trust.lose(!(orders && market), &mut lane.counters);
         let mut io = Io::open(Known { orders, market, everywhere: orders && market }, feed.mark(&event), lane);
         io.out.orders.put(event.record(kind::GAP, NO_SIDE, 0, [orders_first, last, reason]));
         io.out.market.put(event.record(kind::GAP, NO_SIDE, 0, [market_first, last, reason]));
@@ -109,6 +115,7 @@ impl<I: InstrumentIds> Itch<I> {
             row.set_quality(feed.quality);
             io.out.finish_with_row(&event, row);
         }
+        feed.trust.mend(true, &mut lane.counters);
         lane.counters.set(LaneCounter::LiveOrders, feed.book.live_orders() as u64);
     }
 

@@ -66,6 +66,7 @@ use wire::dialect::{Clock, Dialect, Op, OpKind};
 use crate::book::{Book, NO_PRICE};
 use crate::feed::{BATCH, InstrumentIds, MARK_INTERVAL, MessageAt, Resume, Stamps};
 use crate::publish::{Event, Io, Known, Out, anomaly_of};
+use crate::trust::Trust;
 use clock::VenueClock;
 use directory::{Orderbook, Symbols};
 use news::Newsroom;
@@ -191,6 +192,7 @@ struct Feed<I> {
     /// Boards that have a phase of their own since.
     boards: Boards,
     quality: Quality,
+    trust: Trust,
     /// What is applied belongs to an image of the books.
     imaging: bool,
     tally: Tally,
@@ -231,6 +233,7 @@ impl<I: InstrumentIds> Itch<I> {
             phase: 0,
             boards: Boards::default(),
             quality: Quality::Fresh,
+            trust: Trust::new(),
             imaging: false,
             tally: Tally::default(),
         };

@@ -275,8 +275,13 @@ impl<I: InstrumentIds> Feed<I> {
                 self.clear_book(at, before, code, known, lane);
             }
         }
-        if code == clear_code::DAY && scope == Scope::All {
-            self.prints.clear();
+        if scope == Scope::All {
+            if code == clear_code::DAY {
+                self.prints.clear();
+            }
+            if !self.imaging {
+                self.trust.mend(!known.everywhere, &mut lane.counters);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use market::itch::{Itch, ItchConfig};
 use market::{DenseIds, DepthPlan, MessageAt, Stamps};
 use shm_abi::board::RowImage;
 use shm_abi::layout::Plan;
-use shm_abi::record::{AnomalyCode, Body, Head, PRICE_NONE, Record, Side, kind};
+use shm_abi::record::{AnomalyCode, Body, Head, INSTRUMENT_NONE, PRICE_NONE, Record, Side, kind};
 use shm_abi::ring::{Polled, Rejoin, RingReader};
 use shm_abi::segment::{LaneWriter, MappedRing, RingName, Segment};
 
@@ -196,6 +196,7 @@ impl Mirror {
                         self.orders.remove(&order_id);
                     }
                 }
+                (kind::CLEAR, _) if instrument == INSTRUMENT_NONE => self.orders.clear(),
                 (kind::CLEAR, _) => self.orders.retain(|_, order| order.0 != instrument),
                 _ => {}
             }

@@ -14,6 +14,7 @@ use crate::common::slow::Slow;
 use crate::common::{Mirror, SCALE};
 use crate::exchange::Session;
 use crate::lane::Ids;
+use crate::reader::Reader;
 
 const SIDES: [Side; 2] = [Side::Bid, Side::Ask];
 /// Depth classes of the three symbols: see `common::config`.
@@ -114,6 +115,15 @@ impl Truth {
             own.sort_unstable();
             truth.sort_unstable();
             assert_eq!(own, truth, "a reader's orders");
+        }
+    }
+
+    /// The books of a reader, when nothing is missing to this life and everything told before is replayed: whatever the
+    /// lives before had lost is made good.
+    pub(crate) fn check_trust(&self, reader: &Reader, session: &Session) {
+        assert!(reader.has_books(), "a reader's books go on from what earlier lives had lost");
+        for locate in self.slow.known.iter().filter(|_| session.honest) {
+            assert!(reader.trust.is_whole(u32::from(*locate) - 1), "a reader's book of {locate} is not whole");
         }
     }
 

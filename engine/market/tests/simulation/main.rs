@@ -15,6 +15,7 @@ mod reader;
 mod schedule;
 mod story;
 mod tcp;
+mod trust;
 mod udp;
 
 use std::cell::RefCell;

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use shm_abi::record::{Body, StatusCause, flag, kind, restart_reason};
+use shm_abi::record::{Body, INSTRUMENT_NONE, StatusCause, flag, kind, restart_reason};
 use shm_abi::ring::{Polled, Rejoin, RingReader};
 use shm_abi::segment::{MappedRing, RingName, Segment};
 
 use crate::common::{Got, Mirror};
+use crate::trust::Trust;
 
 /// What one ring told of one session of the venue.
 #[derive(Debug, Default)]
@@ -32,6 +33,8 @@ enum Event {
     Gap,
     /// A message of the venue.
     Message,
+    /// A part of an image of the books; `true`: the one that every image begins with.
+    Image(bool),
     /// Something else: the lane's own status, a book that was emptied.
     Other,
 }
@@ -58,9 +61,11 @@ pub(crate) struct Reader {
     orders: Follower,
     market: Follower,
     pub(crate) mirror: Mirror,
-    /// Sessions, by their place among those told, of which the lives of the engine had different messages: the books
-    /// that a reader builds from all of them mean nothing.
-    pub(crate) without_books: HashSet<usize>,
+    /// Which books are whole, by what the orders ring said.
+    pub(crate) trust: Trust,
+    /// By ring: lives of the engine had different messages, so the books that a reader builds from all of them mean
+    /// nothing before an image or another session.
+    astray: [bool; 2],
 }
 
 impl Follower {
@@ -76,7 +81,7 @@ impl Follower {
     }
 
     /// Reads all there is, event by event.
-    fn drain(&mut self, mut each: impl FnMut(&[Got], &Event, usize)) {
+    fn drain(&mut self, mut each: impl FnMut(&[Got], &Event)) {
         loop {
             let Some(ring) = &mut self.ring else { return };
             match ring.poll() {
@@ -93,7 +98,7 @@ impl Follower {
                     .iter()
                     .flat_map(|got| &got.words)
                     .fold(self.hash, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(29));
-                each(&records, &event, self.told.len() - 1);
+                each(&records, &event);
                 self.event = records;
                 self.event.clear();
             }
@@ -106,6 +111,11 @@ impl Follower {
         let sequence = u64::from(first.head.venue_sequence_low);
         for got in records {
             assert_eq!(u64::from(got.head().venue_sequence_low), sequence, "{name:?}: one event, one sequence");
+        }
+        if first.head.flags & flag::SNAPSHOT != 0 {
+            let told = self.told.last().expect("never empty");
+            assert!(sequence >= told.last, "{name:?}: an image of {sequence} after {}", told.last);
+            return Event::Image((first.head.kind, first.head.instrument_id) == (kind::CLEAR, INSTRUMENT_NONE));
         }
         let suspect = records.iter().any(|got| got.head().flags & flag::SUSPECT != 0);
         match (first.head.kind, first.body()) {
@@ -147,20 +157,28 @@ fn ring_end(records: &[Got]) -> u64 {
 impl Reader {
     pub(crate) fn new() -> Reader {
         let (orders, market) = (Follower::new(RingName::Orders), Follower::new(RingName::Market));
-        Reader { orders, market, mirror: Mirror::default(), without_books: HashSet::new() }
+        Reader { orders, market, mirror: Mirror::default(), trust: Trust::default(), astray: [false; 2] }
+    }
+
+    /// What comes from here on may not go with what came before.
+    pub(crate) fn go_astray(&mut self) {
+        self.astray = [true; 2];
     }
 
     /// Reads the old writer's rings to their end, then attaches to the new one's and checks what that says of the old.
-    /// `session`: the session that the old one followed, if it had one.
-    pub(crate) fn attach(&mut self, segment: &Segment, session: Option<[u8; 16]>) {
+    /// `session`: the session that the old one followed, if it had one. `unrepaired`: the old one had lost messages.
+    pub(crate) fn attach(&mut self, segment: &Segment, session: Option<[u8; 16]>, unrepaired: bool) {
         self.drain();
+        if unrepaired {
+            self.go_astray();
+        }
         let first = self.orders.writers == 0;
         for follower in [&mut self.orders, &mut self.market] {
             let (name, end) = (follower.name, follower.end);
             let last = follower.told.last().expect("never empty").last;
             follower.attach(segment);
             let mut began = None;
-            follower.drain(|_, event, _| {
+            follower.drain(|_, event| {
                 assert!(began.is_none(), "{name:?}: a new writer has published more than its restart");
                 if let Event::Began { old_end, session, sequence } = *event {
                     began = Some((old_end, session, sequence));
@@ -180,19 +198,27 @@ impl Reader {
 
     /// Reads all there is.
     pub(crate) fn drain(&mut self) {
-        let Reader { orders, market, mirror, without_books } = self;
-        orders.drain(|records, event, told| match event {
-            Event::Session => mirror.orders.clear(),
-            _ if without_books.contains(&told) => {}
-            _ => mirror.orders(records),
+        let Reader { orders, market, mirror, trust, astray: [orders_astray, market_astray] } = self;
+        orders.drain(|records, event| {
+            trust.event(records);
+            if matches!(event, Event::Session | Event::Image(true)) {
+                mirror.orders.clear();
+                *orders_astray = false;
+            }
+            if !*orders_astray {
+                mirror.orders(records);
+            }
         });
-        market.drain(|records, event, told| match event {
-            Event::Session => {
+        market.drain(|records, event| {
+            // Whatever was shown before, an image begins each book with a clear.
+            if *event == Event::Session || (*market_astray && matches!(event, Event::Image(_))) {
                 mirror.windows.clear();
                 mirror.quotes.clear();
+                *market_astray = false;
             }
-            _ if without_books.contains(&told) => {}
-            _ => mirror.market(records),
+            if !*market_astray {
+                mirror.market(records);
+            }
         });
     }
 
@@ -245,9 +271,9 @@ impl Reader {
             .expect("two")
     }
 
-    /// Whether the newest session told makes books.
+    /// Whether the books that it makes mean anything.
     pub(crate) fn has_books(&self) -> bool {
-        !self.without_books.contains(&(self.orders.told.len() - 1))
+        self.astray == [false; 2]
     }
 
     /// Whether a record of session `index` said that its book is suspect.

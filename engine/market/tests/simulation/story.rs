@@ -1,7 +1,6 @@
 //! The story that all lives of the engine have told together, held against what they had.
 
-use std::collections::HashSet;
-
+use shm_abi::counters::LaneCounter;
 use shm_abi::segment::Segment;
 
 use crate::books::Truth;
@@ -70,10 +69,14 @@ impl Stories {
         self.followed.iter().map(|followed| followed.gaps.len()).sum()
     }
 
-    /// Sessions whose records make no books: lives of the engine differ in what they had of them.
-    pub(crate) fn without_books(&self) -> HashSet<usize> {
-        let differ = |followed: &Followed| followed.lives > 1 && !followed.gaps.is_empty();
-        self.followed.iter().enumerate().filter(|(_, followed)| differ(followed)).map(|(index, _)| index).collect()
+    /// Whether the session that is followed was begun by an earlier life.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.followed.last().is_some_and(|last| last.lives > 1)
+    }
+
+    /// Whether the newest dead life had lost messages of the session that it followed.
+    pub(crate) fn unrepaired(&self) -> bool {
+        self.segment.as_ref().is_some_and(|segment| segment.counters().lane(LaneCounter::Unrepaired) > 0)
     }
 
     /// Nothing was lost in silence, nothing told twice, nothing declared missing that was not. Returns a hash of the

@@ -1,7 +1,7 @@
 //! The engine's side: its real session, its real lane, one life after the other, with what must be true of each.
 
 use market::ingest::{News, SoupBin, SoupBinConfig};
-use shm_abi::counters::FeedCounter;
+use shm_abi::counters::{FeedCounter, LaneCounter};
 use wire::Nanos;
 use wire::soupbin::backoff::{Attempt, BackoffConfig};
 use wire::soupbin::client::{ClientConfig, ClientTimers, CloseReason};
@@ -109,10 +109,13 @@ impl Engine {
 
     /// Begins a life.
     pub(super) fn revive(&mut self, now: u64) -> Step {
+        let (unrepaired, goes_on) = (self.stories.unrepaired(), self.stories.goes_on());
+        if unrepaired && goes_on {
+            self.reader.go_astray();
+        }
         let predecessor = self.stories.segment.take();
-        self.reader.without_books = self.stories.without_books();
         let life = Life::begin(predecessor.as_ref(), EPOCH_NS + now);
-        self.reader.attach(&life.segment, self.stories.named);
+        self.reader.attach(&life.segment, self.stories.named, unrepaired);
         self.life = Some(life);
         self.lives += 1;
         self.logins.clear();
@@ -237,6 +240,9 @@ impl Engine {
                 "the feed's next number"
             );
             self.stories.follow(self.lives, truth);
+            if self.stories.goes_on() && life.out.writer.counters.get(LaneCounter::Unrepaired) > 0 {
+                self.reader.go_astray();
+            }
         }
         self.bursts += 1;
         if self.bursts.is_multiple_of(61) {
@@ -249,9 +255,12 @@ impl Engine {
         let life = self.life.as_ref().expect("alive");
         let truth = &self.model.truth;
         let Some(session) = truth.session else { return };
-        self.reader.without_books = self.stories.without_books();
         self.reader.drain();
-        let comparable = self.reader.has_books() && truth.next > self.reader.top();
+        let replayed = truth.next > self.reader.top();
+        if replayed && truth.gaps.is_empty() {
+            truth.check_trust(&self.reader, &sessions[session]);
+        }
+        let comparable = replayed && self.reader.has_books();
         truth.check_books(&life.out, &life.segment, comparable.then_some(&self.reader.mirror));
         if self.live_since.is_some() {
             truth.check_quality(&life.out, &life.segment, &sessions[session]);

@@ -126,10 +126,18 @@ impl Script {
             faults.push((at, fault));
         }
         faults.sort_by_key(|(at, _)| *at);
-        let over = faults.iter().map(|(at, fault)| at + fault.lasts()).max();
+        // Drawn apart, so that everything else is the same with it and without.
+        let mut kills = Rng(rng.0 ^ 0x6b69_6c6c);
+        let mut over = faults.iter().map(|(at, fault)| at + fault.lasts()).max().unwrap_or(2 * S).max(2 * S);
+        if kills.chance(40) {
+            // Whatever was lost, a last life begins when everything can be had again.
+            let last = Fault::Kill { down: 10 * MS, batches: None, torn: [kills.below(3), kills.below(3)] };
+            faults.push((over, last));
+            over += last.lasts();
+        }
         Script {
             faults,
-            calm_at: over.unwrap_or(2 * S).max(2 * S),
+            calm_at: over,
             delay: [20_000, MS / 2, 20 * MS][rng.below(3) as usize],
             silence_limit: [3 * S, 5 * S, 15 * S][rng.below(3) as usize],
             login_timeout: [S, 10 * S][rng.below(2) as usize],

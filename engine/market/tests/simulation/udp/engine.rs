@@ -1,7 +1,7 @@
 //! The engine's side: its real arbiter and ingest, its real lane, one life after the other.
 
 use market::ingest::{DatagramNews, Datagrams, DatagramsConfig, Framing};
-use shm_abi::counters::FeedCounter;
+use shm_abi::counters::{FeedCounter, LaneCounter};
 use shm_abi::layout::FeedState;
 use wire::Nanos;
 use wire::mold;
@@ -120,10 +120,13 @@ impl Engine {
 
     /// Begins a life.
     pub(super) fn revive(&mut self, now: u64) -> Step {
+        let (unrepaired, goes_on) = (self.stories.unrepaired(), self.stories.goes_on());
+        if unrepaired && goes_on {
+            self.reader.go_astray();
+        }
         let predecessor = self.stories.segment.take();
-        self.reader.without_books = self.stories.without_books();
         let mut life = Life::begin(predecessor.as_ref(), EPOCH_NS + now);
-        self.reader.attach(&life.segment, self.stories.named);
+        self.reader.attach(&life.segment, self.stories.named, unrepaired);
         self.lives += 1;
         self.timer = 0;
         (self.truth, self.brought) = (Truth::default(), Brought::default());
@@ -309,6 +312,10 @@ impl Engine {
             let counted = self.life.as_ref().expect("alive").out.feed.counters.get_feed(FeedCounter::NextSequence);
             assert_eq!(counted, self.truth.next, "the feed's next number");
             self.stories.follow(self.lives, &self.truth);
+            let unrepaired = self.life.as_ref().expect("alive").out.writer.counters.get(LaneCounter::Unrepaired);
+            if self.stories.goes_on() && unrepaired > 0 {
+                self.reader.go_astray();
+            }
         }
         self.truth.check_ledger(&self.life.as_ref().expect("alive").out);
         self.bursts += 1;
@@ -321,9 +328,12 @@ impl Engine {
     fn check_all(&mut self, sessions: &[Session]) {
         let life = self.life.as_ref().expect("alive");
         let Some(session) = self.truth.session else { return };
-        self.reader.without_books = self.stories.without_books();
         self.reader.drain();
-        let comparable = self.reader.has_books() && self.truth.next > self.reader.top();
+        let replayed = self.truth.next > self.reader.top();
+        if replayed && self.truth.gaps.is_empty() {
+            self.truth.check_trust(&self.reader, &sessions[session]);
+        }
+        let comparable = replayed && self.reader.has_books();
         self.truth.check_books(&life.out, &life.segment, comparable.then_some(&self.reader.mirror));
         if life.out.state() == FeedState::Live {
             self.truth.check_quality(&life.out, &life.segment, &sessions[session]);

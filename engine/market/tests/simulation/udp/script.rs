@@ -109,11 +109,19 @@ impl Script {
         let mut faults: Vec<(u64, Fault)> =
             (0..count).map(|_| (100 * MS + rng.below(6 * S), fault(rng, lines))).collect();
         faults.sort_by_key(|(at, _)| *at);
-        let over = faults.iter().map(|(at, fault)| at + fault.lasts()).max();
+        // Drawn apart, so that everything else is the same with it and without.
+        let mut kills = Rng(rng.0 ^ 0x6b69_6c6c);
+        let mut over = faults.iter().map(|(at, fault)| at + fault.lasts()).max().unwrap_or(2 * S).max(2 * S);
+        if one_line_only.is_none() && kills.chance(40) {
+            // Whatever was lost, a last life begins when everything can be had again.
+            let last = Fault::Kill { down: 10 * MS, batches: None, torn: [kills.below(3), kills.below(3)] };
+            faults.push((over, last));
+            over += last.lasts();
+        }
         let delay = [20_000, MS, 10 * MS][rng.below(3) as usize];
         Script {
             faults,
-            calm_at: over.unwrap_or(2 * S).max(2 * S),
+            calm_at: over,
             // Lines differ by less than a hole waits for the other one.
             delays: [delay, delay + rng.below(3 * MS), MS / 2 + rng.below(10 * MS)],
             lines,
