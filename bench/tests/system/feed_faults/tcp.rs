@@ -1,5 +1,6 @@
 //! SoupBinTCP: what a server does wrong with its bytes, its answers to logins, its numbers and its addresses.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shm_abi::board::Quality;
@@ -49,6 +50,23 @@ impl Day {
     pub(super) fn new(messages: u64, seed: u64) -> Day {
         let dir = Dir::new();
         let path = synthetic_day(&dir, messages, seed);
+        Day::of(dir, path)
+    }
+
+    /// The first `messages` of a longer day: its books are full.
+    pub(super) fn cut(messages: usize, seed: u64) -> Day {
+        let dir = Dir::new();
+        let path = synthetic_day(&dir, 2 * messages as u64, seed);
+        let mut whole = std::fs::read(&path).unwrap();
+        let (last, message) = wire::itchfile::Messages::new(&whole).nth(messages - 1).unwrap().unwrap();
+        let end = last + message.len();
+        whole.truncate(end);
+        wire::itchfile::append_end(&mut whole);
+        std::fs::write(&path, &whole).unwrap();
+        Day::of(dir, path)
+    }
+
+    fn of(dir: Dir, path: PathBuf) -> Day {
         let messages = messages_of(&path);
         let clean = undisturbed(&path, messages);
         Day { _dir: dir, file: path.to_str().unwrap().to_owned(), messages, clean }
