@@ -51,6 +51,8 @@ struct Follower {
     /// What was told of each session.
     told: Vec<Told>,
     writers: u32,
+    /// Why gaps were declared.
+    reasons: HashSet<u64>,
     /// Of every word read.
     hash: u64,
 }
@@ -70,7 +72,16 @@ pub(crate) struct Reader {
 
 impl Follower {
     fn new(name: RingName) -> Follower {
-        Follower { name, ring: None, event: Vec::new(), end: 0, told: vec![Told::default()], writers: 0, hash: 0 }
+        Follower {
+            name,
+            ring: None,
+            event: Vec::new(),
+            end: 0,
+            told: vec![Told::default()],
+            writers: 0,
+            reasons: HashSet::new(),
+            hash: 0,
+        }
     }
 
     fn attach(&mut self, segment: &Segment) {
@@ -131,7 +142,8 @@ impl Follower {
             }
             (_, Body::Status(status)) if status.cause == StatusCause::Session => Event::Other,
             (kind::CLEAR, _) if sequence == 0 => Event::Other,
-            (kind::GAP, Body::Gap { first, last, .. }) => {
+            (kind::GAP, Body::Gap { first, last, reason }) => {
+                self.reasons.insert(reason);
                 let told = self.told.last_mut().expect("never empty");
                 assert!(first > told.last && first <= last, "{name:?}: gap {first}..{last} after {}", told.last);
                 (told.last, told.suspect) = (last, told.suspect | suspect);
@@ -255,6 +267,11 @@ impl Reader {
             panic!("message {sequence} of {top} was neither told nor declared missing");
         }
         (top as u64, &market.gaps)
+    }
+
+    /// Why gaps were declared.
+    pub(crate) fn gap_reasons(&self) -> &HashSet<u64> {
+        &self.market.reasons
     }
 
     /// A hash of every word of both rings.

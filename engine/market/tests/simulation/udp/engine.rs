@@ -3,6 +3,7 @@
 use market::ingest::{DatagramNews, Datagrams, DatagramsConfig, Framing};
 use shm_abi::counters::{FeedCounter, LaneCounter};
 use shm_abi::layout::FeedState;
+use shm_abi::record::gap_reason;
 use wire::Nanos;
 use wire::mold;
 use wire::multicast::{ArbiterConfig, Body, LineId, Source};
@@ -360,6 +361,9 @@ impl Engine {
         if script.servers_are_good() {
             assert_eq!(gaps, 0, "gaps, with servers that answer");
         }
+        let untrue = if script.servers == 0 { gap_reason::UNFILLED } else { gap_reason::NO_SERVER };
+        let reasons = self.reader.gap_reasons();
+        assert!(!reasons.contains(&untrue), "{} servers, and gaps for {reasons:?}", script.servers);
         self.stories.check(&self.reader, sessions)
     }
 }
