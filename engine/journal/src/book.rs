@@ -1,14 +1,17 @@
 //! The resting orders of a lane, as its orders ring tells them: compact, without levels or queues, for images.
 //!
 //! What a record does to a book, and when a book is known to be whole, is what `clients/rust` has it do: the first thing
-//! that contradicts a book, and every loss, makes it incomplete until its next clear.
+//! that contradicts a book, and every loss, makes it incomplete until its next clear, or the end of an image in the ring.
 //!
 //! Source: decisions.md 9 and 11.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use shm_abi::record::{Body, INSTRUMENT_NONE, Price, Quantity, Record, Restart, Side, flag, kind, restart_reason};
+use shm_abi::record::{
+    Body, INSTRUMENT_NONE, Price, Quantity, Record, Restart, Side, StatusCause, flag, kind, restart_reason,
+    session_code,
+};
 
 use crate::reader::{Entry, EpochStep};
 
@@ -52,12 +55,23 @@ type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 #[derive(Debug, Clone)]
 struct Book {
     complete: bool,
+    /// An image of it comes in the ring, and was seen from its beginning: it is whole at the end.
+    imaged: bool,
     orders: IdMap<u64, Order>,
 }
 
 impl Book {
-    fn new(complete: bool) -> Book {
-        Book { complete, orders: IdMap::default() }
+    fn new(complete: bool, imaged: bool) -> Book {
+        Book { complete, imaged, orders: IdMap::default() }
+    }
+
+    /// What is known of the book contradicts what comes.
+    fn contradict(&mut self) {
+        (self.complete, self.imaged) = (false, false);
+    }
+
+    fn image_ended(&mut self) {
+        self.complete |= std::mem::take(&mut self.imaged);
     }
 }
 
@@ -67,6 +81,8 @@ pub struct Books {
     books: IdMap<u32, Book>,
     /// Whether an instrument that was not seen yet is known to be empty.
     unseen_complete: bool,
+    /// An image of all instruments comes in the ring, and was seen from its beginning.
+    imaged: bool,
     arrivals: u64,
     live: usize,
     limit: usize,
@@ -82,6 +98,7 @@ impl Books {
         Books {
             books: IdMap::default(),
             unseen_complete: complete,
+            imaged: false,
             arrivals: 0,
             live: 0,
             limit,
@@ -98,7 +115,7 @@ impl Books {
                     self.apply_record(&record);
                 }
             }
-            Entry::Hole(_) => self.doubt_all(),
+            Entry::Hole(_) => self.lose(),
             Entry::Epoch(step) => self.stepped = Some(*step),
         }
     }
@@ -109,7 +126,7 @@ impl Books {
         if let Some(step) = self.stepped.take() {
             let goes_on = |restart: &Restart| restart.old_epoch == step.old_epoch && restart.old_end == step.old_end;
             if !matches!(&body, Body::Restart(restart) if goes_on(restart)) {
-                self.doubt_all();
+                self.lose();
             }
         }
         match body {
@@ -124,11 +141,16 @@ impl Books {
                     _ => {}
                 }
             }
-            Body::Clear { .. } => self.clear(id),
+            Body::Clear { .. } => self.clear(id, record.head.flags & flag::SNAPSHOT != 0),
+            Body::Status(status)
+                if status.cause == StatusCause::Session && status.venue_code == session_code::IMAGE =>
+            {
+                self.image_ended(id);
+            }
             Body::Gap { .. } => self.doubt(id),
             Body::Restart(restart) => match restart.reason {
                 // Everything begins anew, at the venue's first message; a later beginning is declared as a gap.
-                restart_reason::UNKNOWN | restart_reason::SESSION => self.clear(INSTRUMENT_NONE),
+                restart_reason::UNKNOWN | restart_reason::SESSION => self.clear(INSTRUMENT_NONE, false),
                 _ => {}
             },
             _ => {}
@@ -139,20 +161,20 @@ impl Books {
     }
 
     fn book(&mut self, instrument: u32) -> &mut Book {
-        let complete = self.unseen_complete;
-        self.books.entry(instrument).or_insert_with(|| Book::new(complete))
+        let (complete, imaged) = (self.unseen_complete, self.imaged);
+        self.books.entry(instrument).or_insert_with(|| Book::new(complete, imaged))
     }
 
     fn insert(&mut self, instrument: u32, order: Order) {
         if self.live >= self.limit {
             self.over_limit += 1;
-            self.book(instrument).complete = false;
+            self.book(instrument).contradict();
             return;
         }
         let book = self.book(instrument);
         match book.orders.insert(order.id, order) {
             // Two orders under one id: what is known of the book contradicts itself.
-            Some(_) => book.complete = false,
+            Some(_) => book.contradict(),
             None => self.live += 1,
         }
     }
@@ -160,14 +182,16 @@ impl Books {
     fn reduce(&mut self, instrument: u32, order_id: u64, quantity: Quantity) {
         let book = self.book(instrument);
         let Some(order) = book.orders.get_mut(&order_id) else {
-            book.complete = false;
+            book.contradict();
             return;
         };
         if quantity < order.quantity {
             order.quantity -= quantity;
             return;
         }
-        book.complete &= quantity == order.quantity;
+        if quantity != order.quantity {
+            book.contradict();
+        }
         book.orders.remove(&order_id);
         self.live -= 1;
     }
@@ -175,7 +199,7 @@ impl Books {
     fn modify(&mut self, instrument: u32, new: Order) {
         let book = self.book(instrument);
         let Some(order) = book.orders.get_mut(&new.id) else {
-            book.complete = false;
+            book.contradict();
             return;
         };
         let keeps_place = new.price == order.price && new.side == order.side && new.quantity <= order.quantity;
@@ -183,14 +207,29 @@ impl Books {
         *order = Order { arrival, ..new };
     }
 
-    fn clear(&mut self, instrument: u32) {
+    fn clear(&mut self, instrument: u32, imaged: bool) {
         if instrument == INSTRUMENT_NONE {
             self.books.clear();
-            (self.unseen_complete, self.live) = (true, 0);
+            (self.unseen_complete, self.imaged, self.live) = (!imaged, imaged, 0);
         } else {
-            let old = self.books.insert(instrument, Book::new(true));
+            let old = self.books.insert(instrument, Book::new(!imaged, imaged));
             self.live -= old.map_or(0, |book| book.orders.len());
         }
+    }
+
+    fn image_ended(&mut self, instrument: u32) {
+        if instrument != INSTRUMENT_NONE {
+            return self.book(instrument).image_ended();
+        }
+        self.unseen_complete |= std::mem::take(&mut self.imaged);
+        self.books.values_mut().for_each(Book::image_ended);
+    }
+
+    /// Records are missing, perhaps also of an image.
+    fn lose(&mut self) {
+        self.doubt_all();
+        self.imaged = false;
+        self.books.values_mut().for_each(|book| book.imaged = false);
     }
 
     fn doubt(&mut self, instrument: u32) {

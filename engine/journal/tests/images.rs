@@ -11,7 +11,9 @@ use journal::book::Books;
 use journal::disk::drive;
 use journal::image::{Imager, books_at, load};
 use journal::{Entry, JournalConfig};
-use shm_abi::record::{Restart, flag, gap_reason, kind, restart_body, restart_reason, side};
+use shm_abi::record::{
+    Restart, StatusCause, flag, gap_reason, kind, restart_body, restart_reason, session_code, side, status_body,
+};
 use shm_abi::segment::RingName;
 
 const LIMIT: usize = 1 << 20;
@@ -153,6 +155,38 @@ fn losses_and_epochs_make_all_books_doubtful_unless_the_next_goes_on_from_there(
     assert!(!books.is_complete(1) && books.is_complete(2));
     apply(&mut books, &[order(kind::ADD, side::BID, 2, 2, 100, 10)]);
     assert_eq!((books.is_complete(2), books.over_limit(), books.live()), (false, 1, 1));
+}
+
+#[test]
+fn an_image_in_the_ring_makes_books_whole_at_its_end_and_not_before() {
+    let part = |mut words: Vec<u64>, flags: u8| {
+        words[0] |= u64::from(flag::SNAPSHOT | flags) << 8;
+        words
+    };
+    let clear = |instrument, flags| part(record(kind::CLEAR, instrument, 1, T0, [0; 3], 0), flags);
+    let end = |instrument| {
+        let body = status_body(StatusCause::Session, session_code::IMAGE, [b' '; 8]);
+        part(record(kind::STATUS, instrument, 1, T0, body, 0), 0)
+    };
+    let add = |id| part(order(kind::ADD, side::BID, 1, id, 100, 10), flag::SUSPECT);
+    let image = [clear(u32::MAX, flag::SUSPECT), clear(1, flag::SUSPECT), add(21), add(22)];
+    let mut books = Books::new(false, LIMIT);
+    apply(&mut books, &[order(kind::ADD, side::BID, 1, 11, 100, 10)]);
+    apply(&mut books, &image);
+    assert!(!books.is_complete(1) && !books.unseen_complete());
+    let (begun, hole) = (books.clone(), journal::format::HoleReason::Lapped);
+    apply(&mut books, &[end(1)]);
+    assert_eq!((books.is_complete(1), books.unseen_complete()), (true, false));
+    apply(&mut books, &[end(u32::MAX)]);
+    assert_eq!((books.is_complete(1), books.unseen_complete(), books.live()), (true, true, 2));
+    // Nothing helps a reader that has lost a part of it, nor one whose records contradict each other.
+    let mut lost = begun.clone();
+    lost.apply(&Entry::Hole(journal::reader::Hole { first: 1, last: 1, reason: hole, damage: None }));
+    apply(&mut lost, &[end(u32::MAX)]);
+    assert!(!lost.is_complete(1) && !lost.unseen_complete());
+    let mut odd = begun;
+    apply(&mut odd, &[order(kind::CANCEL, side::BID, 1, 99, 100, 10), end(u32::MAX)]);
+    assert_eq!((odd.is_complete(1), odd.unseen_complete()), (false, true));
 }
 
 /// A random market of orders that mostly makes sense.

@@ -89,7 +89,8 @@ pub(crate) const fn lane_shape(counter: LaneCounter) -> Shape {
         | LaneCounter::BurstMax
         | LaneCounter::LagNs
         | LaneCounter::LagMaxNs
-        | LaneCounter::RatePerS => Shape::Gauge,
+        | LaneCounter::RatePerS
+        | LaneCounter::Unrepaired => Shape::Gauge,
         _ => Shape::Counter,
     }
 }

@@ -107,7 +107,8 @@ impl<I: InstrumentIds> Feed<I> {
     /// again.
     fn publish_books(&mut self, stamps: Stamps, lane: &mut LaneWriter) {
         let event = self.image_event(0, stamps);
-        begin_image(&event, lane);
+        // For whoever does not know of images nothing is whole yet; what follows is, book by book.
+        begin_image(&self.image_event(flag::SUSPECT, stamps), lane);
         let mut whole = true;
         for at in 0..self.facts.len() {
             if self.facts[at].is_known() {
@@ -132,15 +133,20 @@ impl<I: InstrumentIds> Feed<I> {
         let facts = self.facts[at as usize];
         facts.name(&mut event);
         event.ts_event = lane.board.update(facts.row as usize).get(row::TS_EVENT);
+        // Of a book in several events readers see a part first, and nobody may take that for the whole.
+        let mut part = event;
+        if self.book.orders_of(at) + 2 > IMAGE_EVENT_RECORDS {
+            part.flags |= flag::SUSPECT;
+        }
         let mut io = Io::open(Known::NOWHERE, None, &mut *lane);
-        io.out.orders.put(event.record(kind::CLEAR, clear_code::BOOK, 0, [0; 3]));
+        io.out.orders.put(part.record(kind::CLEAR, clear_code::BOOK, 0, [0; 3]));
         for side in SIDES {
             let prices = self.book.levels(at, side).map(|level| level.price).chain([NO_PRICE]);
             for (price, (reference, quantity)) in
                 prices.flat_map(|price| self.book.queue(at, side, price).map(move |order| (price, order)))
             {
                 let body = [reference, facts.price(price) as u64, quantity.into()];
-                io.out.orders.put(event.record(kind::ADD, side as u8, 0, body));
+                io.out.orders.put(part.record(kind::ADD, side as u8, 0, body));
                 if io.out.orders.records == IMAGE_EVENT_RECORDS {
                     io.out.finish();
                     io = Io::open(Known::NOWHERE, None, &mut *lane);
