@@ -113,6 +113,7 @@ fn a_full_disk_is_one_declared_hole_and_the_recording_goes_on_when_there_is_room
     let counters = recording.writer.counters();
     assert_eq!(counters.missing_slots, [missing(&recording.model[0]), 0]);
     assert_eq!((counters.holes, counters.full_errors), (1, counters.write_errors));
+    assert_eq!(counters.files_given_up, 0, "the file is not to blame");
     assert_eq!(counters.slots[0] + counters.missing_slots[0], 3510);
 }
 
@@ -272,6 +273,50 @@ fn a_slow_disk_costs_a_hole_and_never_holds_up_the_one_who_pushes() {
 }
 
 #[test]
+fn after_a_stall_one_free_block_is_not_enough_to_go_on() {
+    let mut writer = writer(&small());
+    let mut next = (0..).map(|n| (n, add(1, n, T0 + n)));
+    let mut push = |writer: &mut Writer<Vec<Instrument>>| {
+        let (n, words) = next.next().unwrap();
+        writer.push(RingName::Orders, n, &words)
+    };
+    while push(&mut writer) {}
+    let mut folder = MemoryFolder::default();
+    let mut slots = 0;
+    while slots < 2 {
+        assert!(!push(&mut writer), "after {slots} blocks");
+        match writer.poll_action(at(0)).unwrap() {
+            Action::Create { file } => writer.handle_created(at(0), file, folder.create(file).map_err(Fault::of)),
+            Action::Write(block) => {
+                slots += usize::from(block.bytes()[4] == b'S');
+                writer.handle_written(at(0), block, Ok(()));
+            }
+            action => panic!("{action:?}"),
+        }
+    }
+    // A quarter of eight.
+    assert!(push(&mut writer));
+}
+
+#[test]
+fn padding_is_zero_also_in_memory_that_held_another_block() {
+    let mut recording = Recording::new(&small());
+    random(&mut recording, &mut Rng(13), 1500);
+    recording.finish();
+    let (mut blocks, journal) = (0, open(&recording.disk));
+    for file in journal.files() {
+        let bytes = recording.disk.files()[&file.number].clone();
+        for block in journal.index(file.number).unwrap().blocks() {
+            let (at, header) = (block.offset as usize, block.header);
+            let padding = &bytes[at + 64 + header.payload_bytes as usize..at + header.bytes()];
+            assert!(padding.iter().all(|byte| *byte == 0), "{header:?}");
+            blocks += 1;
+        }
+    }
+    assert!(blocks > 50, "{blocks}");
+}
+
+#[test]
 fn what_is_repeated_is_passed_over_what_is_left_out_is_declared_and_nonsense_is_a_hole() {
     let mut recording = Recording::new(&small());
     let writer = &mut recording.writer;
@@ -285,12 +330,16 @@ fn what_is_repeated_is_passed_over_what_is_left_out_is_declared_and_nonsense_is_
     writer.lost(RingName::Orders, 9, 11, HoleReason::Skipped);
     assert!(!writer.push(RingName::Orders, u64::MAX, &add(1, 3, T0)));
     writer.lost(RingName::Orders, 12, u64::MAX, HoleReason::Skipped);
+    // A loss that begins behind a jump: the jump is declared, too, and the reason is the first.
+    writer.lost(RingName::Market, 2, 4, HoleReason::Lapped);
+    assert!(writer.push(RingName::Market, 5, &add(1, 4, T0)));
     let counters = *writer.counters();
     assert_eq!((counters.repeated, counters.malformed, counters.skipped_slots), (2, 2, 3));
-    assert_eq!(counters.missing_slots, [4 + 2 + 3, 0]);
+    assert_eq!(counters.missing_slots, [4 + 2 + 3, 5]);
     recording.finish();
     let expected = [(1, 4, HoleReason::Undeclared), (6, 7, HoleReason::Malformed), (9, 11, HoleReason::Skipped)];
     assert_eq!(holes(&recording.disk, RingName::Orders), expected);
+    assert_eq!(holes(&recording.disk, RingName::Market), [(0, 4, HoleReason::Undeclared)]);
 }
 
 #[test]

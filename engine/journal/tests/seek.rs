@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use journal::format::HoleReason;
 use journal::reader::SeekError;
 use journal::writer::Source;
 use journal::{Digest, JournalConfig, Merged, RINGS, recover, ring_index};
@@ -300,4 +301,28 @@ fn what_is_before_the_journal_is_too_old_and_the_first_epoch_begins_where_the_re
     let journal = open(&folder);
     assert!(matches!(journal.seek(RingName::Orders, 7, 49), Err(SeekError::TooOld { first: 50 })));
     assert_eq!(journal.oldest(RingName::Orders).next().unwrap().and_then(|e| e.record().map(|r| r.n)), Some(50));
+}
+
+#[test]
+fn numbers_between_two_files_are_declared_with_what_is_known_of_them() {
+    for (marked, reason) in [(true, HoleReason::NotRecorded), (false, HoleReason::Damaged)] {
+        let mut recording = Recording::new(&small());
+        recording.push(RingName::Orders, &add(1, 1, T0));
+        recording.tick(100);
+        if marked {
+            recording.finish();
+        }
+        let recovered = recover(std::sync::Arc::new(recording.disk.clone()), "test").unwrap();
+        let later = Source { first: [8, 0], ..source(7) };
+        let mut writer = journal::Writer::new(small(), "test", &recovered, later, at(200)).unwrap();
+        assert!(writer.push(RingName::Orders, 8, &add(1, 2, T0)));
+        writer.finish();
+        journal::disk::drive(&mut writer, &mut recording.disk, at(200));
+        let got = read_all(&mut open(&recording.disk).oldest(RingName::Orders));
+        let want = [Got::Record(0, add(1, 1, T0)), Got::Hole(1, 7, reason), Got::Record(8, add(1, 2, T0))];
+        assert_same(&got, &want, reason.name());
+        // A cursor in between gets the rest of the hole.
+        let got = read_all(&mut open(&recording.disk).seek(RingName::Orders, 7, 4).unwrap());
+        assert_same(&got, &[Got::Hole(4, 7, reason), Got::Record(8, add(1, 2, T0))], reason.name());
+    }
 }
