@@ -98,6 +98,11 @@ fn a_full_disk_is_one_declared_hole_and_the_recording_goes_on_when_there_is_room
     assert!(!recording.writer.has_room());
     assert!(recording.writer.durable(RingName::Orders).until < 1000);
     let kept = recording.writer.counters().slots[0];
+    // However often it is asked in vain.
+    for _ in 0..5 {
+        recording.tick(1000);
+    }
+    assert_eq!(recording.writer.disk_state(), DiskState::Full);
     recording.disk.room = 10 << 20;
     // Not before the retry interval: a full disk is not asked for every record.
     let errors = recording.writer.counters().write_errors;
