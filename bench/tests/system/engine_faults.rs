@@ -104,7 +104,10 @@ fn a_thousand_readers_come_and_go_some_of_them_killed_and_nothing_leaks() {
     }
     wait_for_more(&segment, 1_000);
     // The wake door may still be busy with the last one that asked.
-    wait_until("the engine to hold what it held", || descriptors_and_maps(pid) == before);
+    wait_until(&format!("the engine to hold no more than the {before:?} that it held"), || {
+        let held = descriptors_and_maps(pid);
+        held.0 <= before.0 && held.1 <= before.1
+    });
     let now = descriptors_and_maps(std::process::id());
     // Other tests of this program run at the same time.
     assert!(now.1 < ours.1 + 500, "a reader's mapping goes with it: {ours:?} {now:?}");
