@@ -52,6 +52,9 @@ pub(crate) enum ToolError {
     Refused(shm_abi::control::Refusal),
     #[error("not done: {what}")]
     NotDone { what: String },
+    /// What the journal, or a file of ticks, says.
+    #[error("{0}")]
+    Ticks(String),
     /// Nobody reads our output any more. Not shown.
     #[error("output closed")]
     OutputClosed,

@@ -4,6 +4,7 @@ mod control;
 mod error;
 mod event;
 mod format;
+mod progress;
 mod runtime;
 mod screen;
 mod stat;
@@ -12,6 +13,7 @@ mod table;
 mod tail;
 #[cfg(test)]
 mod test_lane;
+mod ticks;
 mod up;
 
 use std::process::ExitCode;
@@ -38,6 +40,10 @@ enum Command {
     Stat(stat::Args),
     /// Follow one symbol, or a whole ring, as text or JSON lines.
     Tail(tail::Args),
+    /// Write a file of ticks, DBN or Parquet, from the journal of a lane.
+    Export(Box<ticks::ExportArgs>),
+    /// Make a journal of a file of ticks.
+    Import(ticks::ImportArgs),
     /// Show the feeds of a running engine: states, addresses, sessions, counts.
     Feeds(control::FeedsArgs),
     /// Connect a feed, also out of a pause or to its failover.
@@ -65,6 +71,8 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args, &stop),
         Command::Stat(args) => stat::run(&args, &stop),
         Command::Tail(args) => tail::run(&args, &stop),
+        Command::Export(args) => ticks::run_export(&args, &stop),
+        Command::Import(args) => ticks::run_import(&args, &stop),
         Command::Feeds(args) => control::run_feeds(&args, &stop),
         Command::Connect(args) => control::run_connect(&args, &stop),
         Command::Disconnect(args) => control::run_disconnect(&args, &stop),

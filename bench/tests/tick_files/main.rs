@@ -8,10 +8,11 @@ use std::path::Path;
 
 use journal::export::{Counts, ExportOptions, Exporter, Format, Schema};
 use journal::import::{DbnImport, Imported};
+use shm_abi::board::Level;
 use shm_abi::record::{Record, Side, flag};
 use shm_abi::segment::RingName;
+use ticklane_client::Event;
 use ticklane_client::l3::{Books, Completeness, View};
-use ticklane_client::{Event, Level};
 
 use market::{Day, Got, day};
 

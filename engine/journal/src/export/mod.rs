@@ -49,6 +49,7 @@ mod counts;
 mod dbn;
 mod error;
 mod exporter;
+mod from_journal;
 mod naming;
 mod parquet;
 mod partial;
@@ -57,6 +58,7 @@ mod rows;
 pub use counts::Counts;
 pub use error::ExportError;
 pub use exporter::Exporter;
+pub use from_journal::{Feed, FeedError};
 
 use std::str::FromStr;
 

@@ -32,9 +32,11 @@ mod fields;
 pub mod fuzz_entry;
 mod metadata;
 mod reader;
+mod recorder;
 
 pub use metadata::{Mapping, Metadata, Stype};
 pub use reader::{DbnImport, ImportCounts, Imported, Meaning};
+pub use recorder::{RecordError, Recorder};
 
 use crate::damage::Damage;
 

@@ -7,5 +7,6 @@ mod common;
 mod data;
 mod files;
 mod hostile;
+mod journals;
 mod parquet;
 mod round_trip;
