@@ -1,4 +1,4 @@
-//! `ticklane export`: a lane's journal as a file of ticks.
+//! `ticklane export`: what a lane has published, as a file of ticks.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use journal::Journal;
-use journal::export::{Counts, ExportOptions, Exporter, Feed, Format, Schema};
+use journal::export::{Counts, ExportOptions, Exporter, Format, Schema};
 use ticklane_client::Cursor;
 
 use super::failed;
+use super::source::Source;
 use crate::error::{ToolError, tell};
 use crate::progress;
 
@@ -20,7 +20,7 @@ const BATCH: u64 = 1 << 16;
 /// What to export, whence and whereto.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder with the journal of a lane.
+    /// Folder with the journal of a lane, or a segment (LANE.seg): what its ring still holds.
     #[arg(long, value_name = "JOURNAL")]
     from: PathBuf,
     /// File to write. What it is goes by its ending: .dbn, .dbn.zst or .parquet.
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// Exports all that the journal has now.
+/// Exports all that there is now.
 ///
 /// # Errors
 /// When there is no journal, the file is there already, or one of the two fails.
@@ -58,34 +58,19 @@ pub(crate) fn run(args: &Args, stop: &AtomicBool) -> Result<(), ToolError> {
     if args.to.exists() && !args.force {
         return Err(failed(format!("{} is there already: name another file, or add --force", args.to.display())));
     }
-    let journal = Journal::open(&args.from).map_err(failed)?;
-    if journal.files().is_empty() {
-        let refused = journal.refused().first().map(|(file, damage)| format!("; its file {file} {damage}"));
-        return Err(failed(format!(
-            "no journal in {}: expected the folder of one lane, with files that its engine has written{}",
-            args.from.display(),
-            refused.unwrap_or_default()
-        )));
-    }
-    let ring = args.schema.ring();
-    let reader = match &args.since {
-        None => journal.oldest(ring),
-        Some(cursor) => journal.seek(ring, cursor.epoch, cursor.seq).map_err(failed)?,
-    };
-    let mut feed = Feed::new(reader);
+    let mut source = Source::open(&args.from, args.schema.ring(), args.since.as_ref())?;
     let options = ExportOptions {
         dataset: args.dataset.clone(),
         publisher_id: args.publisher,
         resume: args.resume,
         ..ExportOptions::new(args.schema, format)
     };
-    let instruments = feed.instruments().map_err(failed)?.to_vec();
-    let mut exporter = Exporter::create(&args.to, &options, &instruments).map_err(failed)?;
+    let mut exporter = Exporter::create(&args.to, &options, &source.instruments()?).map_err(failed)?;
     let began = Instant::now();
-    let bar = progress::bar(journal.files().len() as u64, "files");
-    let place = |number: u64| journal.files().iter().position(|file| file.number == number).unwrap_or(0) as u64;
-    while feed.feed(&mut exporter, BATCH).map_err(failed)? > 0 {
-        bar.set_position(feed.reader().file().map_or(0, |file| place(file.number)));
+    let (total, unit) = source.total();
+    let bar = progress::bar(total, unit);
+    while source.feed(&mut exporter, BATCH)? > 0 {
+        bar.set_position(source.position());
         bar.set_message(progress::rate(exporter.counts().records, began.elapsed()));
         if stop.load(Ordering::Relaxed) {
             bar.finish_and_clear();

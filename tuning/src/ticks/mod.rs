@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod source;
 
 pub(crate) use export::{Args as ExportArgs, run as run_export};
 pub(crate) use import::{Args as ImportArgs, run as run_import};

@@ -138,15 +138,26 @@ impl Exporter {
     /// [`ExportError::Resume`] when a resumed export comes to what is not in the partial file. The export is over then.
     #[inline]
     pub fn record(&mut self, ring: RingName, n: u64, words: &[u64]) -> Result<(), ExportError> {
+        match Record::new(n, words) {
+            Some(record) => self.take(ring, &record),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for a record that is typed already.
+    ///
+    /// # Errors
+    /// As [`Exporter::record`].
+    #[inline]
+    pub fn take(&mut self, ring: RingName, record: &Record<'_>) -> Result<(), ExportError> {
         if ring != self.schema.ring() {
             return Ok(());
         }
-        let Some(record) = Record::new(n, words) else { return Ok(()) };
         self.counts.records += 1;
         if self.schema == Schema::Definitions {
-            self.announce(&record);
+            self.announce(record);
         } else {
-            self.rows.take(&record, &mut self.counts, &mut self.output)?;
+            self.rows.take(record, &mut self.counts, &mut self.output)?;
         }
         if self.counts.records.is_multiple_of(self.progress_every)
             && let Some(progress) = &mut self.progress

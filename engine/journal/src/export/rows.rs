@@ -86,7 +86,8 @@ impl Rows {
     /// Records are missing: of one instrument, or of any.
     pub(super) fn doubt(&mut self, instrument_id: u32) {
         if instrument_id != INSTRUMENT_NONE {
-            if let Some(known) = self.known.get_mut(&instrument_id) {
+            // One instrument too many is told by the record that speaks of it.
+            if let Ok(known) = self.known(0, instrument_id) {
                 known.doubt = BOTH;
             }
             return;

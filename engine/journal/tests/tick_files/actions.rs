@@ -197,6 +197,7 @@ fn after_a_gap_a_book_is_doubtful_until_it_begins_anew() {
         ("a gap of all", &[add(), gap(INSTRUMENT_NONE), add(), about(9, &add())], "A A? A?"),
         ("until cleared", &[gap(INSTRUMENT_NONE), add(), clear(), add(), about(9, &add())], "A? R A A?"),
         ("a gap of another", &[add(), about(8, &add()), gap(8), add(), about(8, &add())], "A A A A?"),
+        ("of one not seen yet", &[gap(8), add(), about(8, &add())], "A A?"),
         ("the bus says so", &[suspect(), add()], "A? A"),
         ("a new session", &[gap(INSTRUMENT_NONE), add(), restart(restart_reason::SESSION), add()], "A? R A"),
         ("an unknown predecessor", &[add(), about(9, &add()), restart(restart_reason::UNKNOWN)], "A A R R"),
