@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use shm_abi::directory::Instrument;
-use shm_abi::record::{Body, Head, INSTRUMENT_NONE, Record, kind, side};
+use shm_abi::record::{Body, Head, Record, kind, side};
 use shm_abi::segment::RingName;
 
 use super::dbn::DbnSink;
@@ -128,7 +128,7 @@ impl Exporter {
     /// doubtful from here on.
     pub fn lost(&mut self, slots: u64) {
         self.counts.lost_slots += slots;
-        self.rows.doubt(INSTRUMENT_NONE);
+        self.rows.lose();
     }
 
     /// Takes in a whole record of a ring: its number, and its words as [`Record::new`] reads them.

@@ -23,8 +23,8 @@
 //! * `sequence` is the low half of the venue's. `ts_in_delta` and `channel_id` are 0. `publisher_id` is 0, none of
 //!   Databento's, unless another is asked for.
 //! * Flags: LAST and SNAPSHOT as they are. MAYBE_BAD_BOOK where the bus says SUSPECT, and after records are missing (a
-//!   gap of the venue, a hole of the journal, a beginning in the middle), until the instrument's book begins anew or both
-//!   sides of its quote were told again.
+//!   gap of the venue, a hole of the journal, a beginning in the middle), until the instrument's book begins anew, an image
+//!   of it was seen from its beginning to its end, or both sides of its quote were told again.
 //! * A quantity that does not fit 32 bits is an error that names the record.
 //!
 //! DBN cannot carry, and the [`Counts`] say how often: trades that do not count (trades schema; in mbo their fill and

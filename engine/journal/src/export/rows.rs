@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use shm_abi::record::{
-    Body, Head, INSTRUMENT_NONE, PRICE_NONE, Price, Quantity, Record, Side, flag, kind, restart_reason,
+    Body, Head, INSTRUMENT_NONE, PRICE_NONE, Price, Quantity, Record, Side, StatusCause, flag, kind, restart_reason,
+    session_code,
 };
 
 use super::{Counts, ExportError, Schema};
@@ -64,6 +65,8 @@ const BOTH: u8 = 3;
 struct Known {
     /// Bits by [`Side::index`]: what is known of this side may be wrong.
     doubt: u8,
+    /// An image of it comes in, and was seen from its beginning.
+    imaged: bool,
     quote: [Best; 2],
 }
 
@@ -74,17 +77,42 @@ pub(super) struct Rows {
     known: HashMap<u32, Known>,
     /// What an instrument begins with that was not seen yet.
     doubt: u8,
+    /// An image of all instruments comes in, and was seen from its beginning.
+    imaged: bool,
     /// Rows of the current event have gone out, and none said LAST.
     open: bool,
 }
 
 impl Rows {
     pub(super) fn new(schema: Schema) -> Rows {
-        Rows { schema, known: HashMap::new(), doubt: 0, open: false }
+        Rows { schema, known: HashMap::new(), doubt: 0, imaged: false, open: false }
     }
 
-    /// Records are missing: of one instrument, or of any.
-    pub(super) fn doubt(&mut self, instrument_id: u32) {
+    /// Records are missing here, perhaps also of an image.
+    pub(super) fn lose(&mut self) {
+        self.doubt(INSTRUMENT_NONE);
+        self.imaged = false;
+        self.known.values_mut().for_each(|known| known.imaged = false);
+    }
+
+    /// An image is whole: of one instrument, or of all.
+    fn image_ended(&mut self, instrument_id: u32) {
+        let end = |known: &mut Known| {
+            if std::mem::take(&mut known.imaged) {
+                known.doubt = 0;
+            }
+        };
+        if instrument_id != INSTRUMENT_NONE {
+            return self.known.get_mut(&instrument_id).into_iter().for_each(end);
+        }
+        if std::mem::take(&mut self.imaged) {
+            self.doubt = 0;
+        }
+        self.known.values_mut().for_each(end);
+    }
+
+    /// The venue's messages are missing: of one instrument, or of any. An image shows what they have led to.
+    fn doubt(&mut self, instrument_id: u32) {
         if instrument_id != INSTRUMENT_NONE {
             // One instrument too many is told by the record that speaks of it.
             if let Ok(known) = self.known(0, instrument_id) {
@@ -132,6 +160,12 @@ impl Rows {
                     counts.leave_out(head.kind);
                 }
             }
+            (_, _, Body::Status(status))
+                if status.cause == StatusCause::Session && status.venue_code == session_code::IMAGE =>
+            {
+                counts.leave_out(head.kind);
+                self.image_ended(head.instrument_id);
+            }
             (_, _, Body::Gap { .. }) => {
                 counts.gaps += 1;
                 counts.leave_out(head.kind);
@@ -156,8 +190,8 @@ impl Rows {
         if self.known.len() >= INSTRUMENTS_MAX && !self.known.contains_key(&instrument_id) {
             return Err(ExportError::Instruments { n, instrument_id, limit: INSTRUMENTS_MAX });
         }
-        let doubt = self.doubt;
-        Ok(self.known.entry(instrument_id).or_insert(Known { doubt, quote: [Best::NONE; 2] }))
+        let (doubt, imaged) = (self.doubt, self.imaged);
+        Ok(self.known.entry(instrument_id).or_insert(Known { doubt, imaged, quote: [Best::NONE; 2] }))
     }
 
     #[inline]
@@ -203,17 +237,19 @@ impl Rows {
         if record.head.instrument_id == INSTRUMENT_NONE {
             return self.clear_all(record, counts, sink);
         }
-        *self.known(record.n, record.head.instrument_id)? = Known { doubt: 0, quote: [Best::NONE; 2] };
+        let imaged = record.head.flags & flag::SNAPSHOT != 0;
+        *self.known(record.n, record.head.instrument_id)? = Known { doubt: 0, imaged, quote: [Best::NONE; 2] };
         self.put(record, kind::CLEAR, What::Clear, counts, sink)
     }
 
     /// Everything begins anew: each instrument that was seen is empty, and so is any that comes.
     fn clear_all(&mut self, record: &Record<'_>, counts: &mut Counts, sink: &mut impl Sink) -> Result<(), ExportError> {
-        self.doubt = 0;
+        let imaged = record.head.flags & flag::SNAPSHOT != 0;
+        (self.doubt, self.imaged) = (0, imaged);
         let mut ids: Vec<u32> = self.known.keys().copied().collect();
         ids.sort_unstable();
         for instrument_id in ids {
-            self.known.insert(instrument_id, Known { doubt: 0, quote: [Best::NONE; 2] });
+            self.known.insert(instrument_id, Known { doubt: 0, imaged, quote: [Best::NONE; 2] });
             // Each is an event of its own instrument.
             let head = Head { instrument_id, flags: record.head.flags | flag::LAST, ..record.head };
             emit(&Row { n: record.n, action: kind::CLEAR, head, doubtful: false, what: What::Clear }, counts, sink)?;

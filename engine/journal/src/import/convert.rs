@@ -134,7 +134,7 @@ impl Converter {
             Entry::Vacant(entry) => entry.insert(Box::new(EMPTY)),
         };
         let mut said = false;
-        image(flags, out);
+        image(fields, flags, action, RingName::Market, MBP_TIMES, out);
         if action == kind::CLEAR {
             **before = EMPTY;
             out.put(RingName::Market, &head(kind::CLEAR, clear_code::BOOK), [0; 3]);
@@ -321,11 +321,15 @@ fn quantity(size: u32) -> u64 {
     if size == UNDEF_ORDER_SIZE { QUANTITY_NONE } else { size.into() }
 }
 
-/// A record that is not of an image ends one.
-fn image(flags: u8, out: &mut Outbox) {
+/// A clear begins an image of its instrument; the first record that is not of it ends it, and the bus says so.
+fn image(fields: &Fields<'_>, flags: u8, action: u8, ring: RingName, times: Times, out: &mut Outbox) {
+    let head = head(fields, kind::STATUS, TradingStatus::Unknown as u8, flag::SNAPSHOT, times);
     if flags & dbn::flags::SNAPSHOT == 0 {
-        out.end_image();
+        out.end_image(ring, &head);
+    } else if action == kind::CLEAR {
+        out.begin_image(ring, head.instrument_id);
     }
+    out.saw(&head);
 }
 
 fn end(flags: u8, out: &mut Outbox) {
@@ -341,7 +345,7 @@ fn order(fields: &Fields<'_>, out: &mut Outbox, counts: &mut ImportCounts) -> Re
     let size = quantity(fields.u32(offset_of!(MboMsg, size)));
     let body = [fields.u64(offset_of!(MboMsg, order_id)), fields.i64(offset_of!(MboMsg, price)) as u64, size];
     let head = |code| head(fields, action, code, flags, MBO_TIMES);
-    image(flags, out);
+    image(fields, flags, action, RingName::Orders, MBO_TIMES, out);
     match action {
         kind::TRADE => {
             out.put(RingName::Orders, &head(resting_code(letter)), body);
@@ -361,7 +365,7 @@ fn trade(fields: &Fields<'_>, out: &mut Outbox, counts: &mut ImportCounts) -> Re
     let code = resting_code(fields.u8(offset_of!(TradeMsg, side)));
     let price = fields.i64(offset_of!(TradeMsg, price)) as u64;
     let body = [0, price, quantity(fields.u32(offset_of!(TradeMsg, size)))];
-    image(flags, out);
+    image(fields, flags, action, RingName::Market, TRADE_TIMES, out);
     out.put(RingName::Market, &head(fields, action, code, flags, TRADE_TIMES), body);
     end(flags, out);
     Ok(())
@@ -386,7 +390,6 @@ fn status(fields: &Fields<'_>, out: &mut Outbox) {
     let mut reason = [b' '; 8];
     let text = fields.u16(offset_of!(StatusMsg, reason)).to_string();
     reason[..text.len()].copy_from_slice(text.as_bytes());
-    image(0, out);
     let head = head(fields, kind::STATUS, status as u8, 0, STATUS_TIMES);
     out.put(RingName::Market, &head, status_body(cause, action as u8, reason));
     out.end_event();

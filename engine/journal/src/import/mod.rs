@@ -19,7 +19,7 @@
 //! of a whole file before it is read.
 //!
 //! Flags: LAST and SNAPSHOT as they are; MAYBE_BAD_BOOK is SUSPECT. The last record of an image has LAST even where the
-//! file leaves it out. An undefined time is 0. Not carried: `ts_in_delta`, `channel_id`, `publisher_id`, `ts_out`, and
+//! file leaves it out, and behind it a status record says that the image is whole, as an engine would. An undefined time is 0. Not carried: `ts_in_delta`, `channel_id`, `publisher_id`, `ts_out`, and
 //! the flags that say whence a record comes.
 //!
 //! Bytes of the file are hostile: what is read is a value or an [`ImportError`] that says where, what, and what was

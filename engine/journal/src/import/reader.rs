@@ -1,12 +1,12 @@
 //! A DBN file as a sequence of what it says to the bus.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use shm_abi::directory::Instrument;
-use shm_abi::record::{Head, flag};
+use shm_abi::record::{Head, INSTRUMENT_NONE, StatusCause, TradingStatus, flag, kind, session_code, status_body};
 use shm_abi::segment::RingName;
 use shm_abi::slot::SLOT_WORDS;
 
@@ -99,6 +99,10 @@ pub(super) struct Outbox {
     held: [Option<[u64; SLOT_WORDS]>; 2],
     given: [u64; 2],
     instruments: u64,
+    /// Instruments of which an image comes in, by ring.
+    imaging: BTreeSet<(usize, u32)>,
+    /// Times of the newest record.
+    times: (u64, u64),
 }
 
 const FLAGS_SHIFT: u32 = 8;
@@ -132,17 +136,53 @@ impl Outbox {
         }
     }
 
-    /// An image is over when what follows is not of it, or when nothing follows.
-    pub(super) fn end_image(&mut self) {
+    /// A record with these times was read.
+    pub(super) fn saw(&mut self, head: &Head) {
+        self.times = (head.ts_event, head.ts_recv);
+    }
+
+    /// An image of the instrument begins: with a clear, which says so on the bus too.
+    pub(super) fn begin_image(&mut self, ring: RingName, instrument_id: u32) {
+        self.imaging.insert((ring_index(ring), instrument_id));
+    }
+
+    /// A record of the instrument is not of an image: where there was one it is over, and the bus says so. `head` is that
+    /// of the record that does.
+    pub(super) fn end_image(&mut self, ring: RingName, head: &Head) {
         let of_image = |words: &[u64; SLOT_WORDS]| (words[0] >> FLAGS_SHIFT) as u8 & flag::SNAPSHOT != 0;
         if self.held.iter().flatten().any(of_image) {
             self.end_event();
         }
+        if self.imaging.remove(&(ring_index(ring), head.instrument_id)) {
+            self.put(ring, head, status_body(StatusCause::Session, session_code::IMAGE, [b' '; 8]));
+            self.end_event();
+        }
     }
 
-    /// The file is over: an event without an end stays without.
+    /// The file is over, and with it every image; an event without an end stays without.
     fn end_file(&mut self) {
-        self.end_image();
+        let (ts_event, ts_recv) = self.times;
+        let of = |instrument_id| Head {
+            kind: kind::STATUS,
+            flags: flag::SNAPSHOT,
+            span: 1,
+            side_or_code: TradingStatus::Unknown as u8,
+            instrument_id,
+            ts_event,
+            ts_recv,
+            publish_delay_ns: 0,
+            venue_sequence_low: 0,
+        };
+        // Without an instrument it only ends the event of the image's last record.
+        self.end_image(RingName::Orders, &of(INSTRUMENT_NONE));
+        for (ring, instrument_id) in std::mem::take(&mut self.imaging) {
+            self.put(
+                RINGS[ring],
+                &of(instrument_id),
+                status_body(StatusCause::Session, session_code::IMAGE, [b' '; 8]),
+            );
+            self.end_event();
+        }
         RINGS.into_iter().for_each(|ring| self.release(ring));
     }
 }

@@ -2,8 +2,8 @@
 
 use journal::export::{ExportError, Exporter, Schema};
 use shm_abi::record::{
-    Anomaly, AnomalyCode, HEAD_WORDS, Head, INSTRUMENT_NONE, PRICE_NONE, QUANTITY_NONE, Record, Restart, flag, kind,
-    restart_body, restart_reason, side, trade_code,
+    Anomaly, AnomalyCode, HEAD_WORDS, Head, INSTRUMENT_NONE, PRICE_NONE, QUANTITY_NONE, Record, Restart, StatusCause,
+    clear_code, flag, kind, restart_body, restart_reason, session_code, side, status_body, trade_code,
 };
 use shm_abi::segment::RingName;
 
@@ -191,6 +191,14 @@ fn after_a_gap_a_book_is_doubtful_until_it_begins_anew() {
     let add = || order(kind::ADD, 1, 10, 5);
     let clear = || plain(kind::CLEAR, side::NONE, LAST);
     let gap = |id| about(id, &words(head(kind::GAP, side::NONE, LAST), &[1, 2, 1]));
+    let image = || plain(kind::CLEAR, clear_code::BOOK, LAST | flag::SNAPSHOT);
+    let part = || plain(kind::ADD, side::BID, LAST | flag::SNAPSHOT);
+    let end = |id| {
+        about(
+            id,
+            &words(head(kind::STATUS, 0, LAST), &status_body(StatusCause::Session, session_code::IMAGE, [b' '; 8])),
+        )
+    };
     let suspect = || plain(kind::ADD, side::BID, LAST | flag::SUSPECT);
     let table: &[(&str, &[Words], &str)] = &[
         ("no gap", &[add(), add()], "A A"),
@@ -198,6 +206,15 @@ fn after_a_gap_a_book_is_doubtful_until_it_begins_anew() {
         ("until cleared", &[gap(INSTRUMENT_NONE), add(), clear(), add(), about(9, &add())], "A? R A A?"),
         ("a gap of another", &[add(), about(8, &add()), gap(8), add(), about(8, &add())], "A A A A?"),
         ("of one not seen yet", &[gap(8), add(), about(8, &add())], "A A?"),
+        ("an image", &[gap(7), image(), part(), end(7), add()], "R A A"),
+        ("a gap within it", &[image(), part(), gap(INSTRUMENT_NONE), part(), end(INSTRUMENT_NONE), add()], "R A A? A"),
+        ("an image of another", &[gap(INSTRUMENT_NONE), add(), about(8, &image()), end(8), add()], "A? R A?"),
+        ("an end without a beginning", &[gap(7), part(), end(7), add()], "A? A?"),
+        (
+            "an image of all",
+            &[add(), gap(9), about(INSTRUMENT_NONE, &image()), gap(9), end(INSTRUMENT_NONE), about(9, &add())],
+            "A R R A",
+        ),
         ("the bus says so", &[suspect(), add()], "A? A"),
         ("a new session", &[gap(INSTRUMENT_NONE), add(), restart(restart_reason::SESSION), add()], "A? R A"),
         ("an unknown predecessor", &[add(), about(9, &add()), restart(restart_reason::UNKNOWN)], "A A R R"),

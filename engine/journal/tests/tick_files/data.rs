@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use journal::import::{DbnImport, Meaning};
 use serde_json::Value;
-use shm_abi::record::{Body, Record, Side, TradingStatus};
+use shm_abi::record::{Body, Record, Side, TradingStatus, kind};
 use shm_abi::segment::RingName;
 
-use crate::common::{PlainBook, Said};
+use crate::common::{PlainBook, Said, Words};
 
 /// The folder with the data, or a loud line and `None`.
 fn folder() -> Option<PathBuf> {
@@ -49,7 +49,10 @@ fn order_files_give_the_levels_and_counts_of_their_references() {
         assert_eq!(Value::from(ids), want["instrument_ids"]);
 
         let mut book = PlainBook::default();
-        let orders = said.ring(RingName::Orders);
+        // The end of an image is the bus's own word.
+        let (ends, orders): (Vec<&Words>, Vec<&Words>) =
+            said.ring(RingName::Orders).iter().partition(|words| words[0] as u8 == kind::STATUS);
+        assert_eq!(ends.len() as u64, want["by_action"]["R"].as_u64().unwrap_or(0), "{name}");
         orders.iter().for_each(|words| book.apply(words));
         let by_action: Value =
             book.by_kind.iter().map(|(kind, count)| (kind.to_string(), Value::from(*count))).collect();
