@@ -45,8 +45,8 @@ pub(crate) fn day() -> Day {
         profile: Profile::Day,
         messages: Some(MESSAGES),
         symbols: SYMBOLS,
-        rate_per_second: 2.0,
-        start_ns: 4 * HOUR_NS,
+        rate_per_second: 8.0,
+        start_ns: 9 * HOUR_NS,
         ..MarketConfig::default()
     };
     let mut venue = Market::new(config).expect("a valid config");

@@ -42,7 +42,8 @@ def parquet(path):
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path)
-    meta = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    # The file's own words: without an Arrow schema in the file, the table has none.
+    meta = {key.decode(): value.decode() for key, value in pyarrow.parquet.read_metadata(path).metadata.items()}
     about = {
         "schema": meta["ticklane.schema"],
         "dataset": meta["ticklane.dataset"],
