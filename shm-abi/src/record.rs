@@ -148,6 +148,10 @@ pub mod gap_reason {
     pub const IMAGED: u64 = 7;
     /// The writer joined the session behind them.
     pub const JOINED_LATE: u64 = 8;
+    /// The recording that is replayed has a hole. First and last are what the records around it tell: the venue's messages
+    /// from the one behind the last record to the one before the next; the same number twice when no whole message is
+    /// known to be missing.
+    pub const RECORDING: u64 = 9;
 }
 
 /// One side of a book.

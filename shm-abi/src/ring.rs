@@ -83,6 +83,12 @@ impl<M: RingMemory> RingWriter<M> {
         self.next + self.open
     }
 
+    /// Slots of the ring: an event of more is refused.
+    #[inline(always)]
+    pub fn slots(&self) -> u64 {
+        self.memory.slot_count()
+    }
+
     /// Slots written for the open event.
     #[inline(always)]
     pub fn open_slots(&self) -> u64 {

@@ -8,6 +8,7 @@
 //! * [`reader`], [`merged`]: from a cursor, a number or a time on, across files and epochs, to the growing end.
 //! * [`book`], [`image`]: resting orders that follow the orders ring, and their images in the journal, from which a late
 //!   reader starts.
+//! * [`replay`]: recorded records through a lane again.
 //! * [`digest`]: one number for a sequence of records.
 //! * `export`, `import` (features of these names): tick files, out as DBN and Parquet, in as DBN.
 //! * [`disk`]: files of `std::fs` for tools, tests and replay.
@@ -37,6 +38,7 @@ pub mod merged;
 mod pages;
 pub mod reader;
 pub mod recover;
+pub mod replay;
 pub mod writer;
 
 pub use config::JournalConfig;

@@ -179,6 +179,20 @@ impl Reader {
         self.until.is_some_and(|(epoch, until)| n >= until && self.epoch == Some(epoch))
     }
 
+    /// The first slot of the record that comes next; only when [`Reader::ready`] has just said that one does.
+    #[inline(always)]
+    pub(crate) fn peek(&self) -> &[u64; SLOT_WORDS] {
+        &self.loaded()[self.records.at()]
+    }
+
+    /// Number of the file that is read, and the byte behind the block that was read last.
+    pub(crate) fn place(&self) -> Option<(u64, u64)> {
+        let open = self.open.as_ref()?;
+        let block = open.place.checked_sub(1).and_then(|place| open.index.blocks().get(place));
+        let offset = block.map_or(0, |entry| entry.offset + entry.header.bytes() as u64);
+        Some((open.index.file(), offset))
+    }
+
     /// What comes next. Reads blocks and files until that is known.
     #[inline]
     pub(crate) fn ready(&mut self) -> Result<Ready, ReadError> {
