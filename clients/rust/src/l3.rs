@@ -5,7 +5,8 @@
 //! a best price, or an [`IncompleteBook`], which has not.
 //!
 //! The engine repairs what it can: it publishes an image of the books, from a clear that says so to a status record at
-//! its end. A book whose image was seen from beginning to end is whole.
+//! its end. A book whose image was seen from beginning to end is whole. So are books that were loaded from the lane's
+//! journal: see [`Books::load`].
 //!
 //! Source: decisions.md 9 and 11.
 
@@ -179,6 +180,32 @@ impl Books {
             Event::Restarted(restarted) if !restarted.is_seamless() => self.lose(),
             // An engine that knows its predecessor goes on where it ended: the books stay what they are.
             Event::Restarted(_) | Event::WriterSilent | Event::WriterBack | Event::Closed => {}
+        }
+    }
+
+    /// Takes in a record that states what the books were before the first event: of an image out of the lane's journal, from
+    /// its first record to its last, in order. Afterwards the books are those of the ring's number for which the image was
+    /// made, and [`Books::apply`] goes on with the events from there. Words that are no record change nothing.
+    ///
+    /// ```no_run
+    /// # use ticklane_client::{Lane, Options, Start, Cursor, l3::{Books, Completeness}};
+    /// # fn image() -> (Cursor, Vec<[u64; 7]>) { unimplemented!() }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // `journal::late::newest` gives both.
+    /// let (cursor, image) = image();
+    /// let mut books = Books::new(Completeness::Incomplete);
+    /// image.iter().for_each(|words| books.load(words));
+    /// let lane = Lane::attach("/run/ticklane/main", "lane0")?;
+    /// let mut orders = lane.orders(Options { start: Start::At(cursor), ..Options::default() })?;
+    /// while let Some(event) = orders.try_next()? {
+    ///     books.apply(&event);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn load(&mut self, words: &[u64]) {
+        if let Some(record) = Record::new(0, words) {
+            self.apply_record(&record);
         }
     }
 

@@ -8,6 +8,7 @@
 //! * [`reader`], [`merged`]: from a cursor, a number or a time on, across files and epochs, to the growing end.
 //! * [`book`], [`image`]: resting orders that follow the orders ring, and their images in the journal, from which a late
 //!   reader starts.
+//! * [`book_records`], [`late`]: books as records again, for whoever joins late.
 //! * [`replay`]: recorded records through a lane again.
 //! * [`digest`]: one number for a sequence of records.
 //! * `export`, `import` (features of these names): tick files, out as DBN and Parquet, in as DBN.
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
+pub mod book_records;
 pub mod config;
 pub mod damage;
 pub mod digest;
@@ -34,6 +36,7 @@ pub mod image;
 pub mod import;
 pub mod index;
 mod journal;
+pub mod late;
 pub mod merged;
 mod pages;
 pub mod reader;

@@ -7,6 +7,7 @@ use shm_abi::record::{flag, kind};
 use shm_abi::segment::RingName;
 use shm_abi::slot::SLOT_WORDS;
 
+use super::prelude::{Found, Prelude};
 use super::source::{SourceOptions, Start};
 use super::step::{Missing, Step};
 use crate::journal::{Journal, ReadError};
@@ -35,6 +36,8 @@ struct Side {
     told: usize,
     /// An epoch has ended at this number of this epoch; the next record must go on from there.
     stepped: Option<(u64, u64)>,
+    /// Epochs that were left.
+    steps: u32,
     /// Lengths of the files before the one that is read are passed.
     over: bool,
 }
@@ -42,6 +45,8 @@ struct Side {
 /// A journal as a source: see [`super::Source`].
 #[derive(Debug)]
 pub struct FromJournal {
+    /// What comes before the first record.
+    prelude: Option<Box<Prelude>>,
     sides: [Side; 2],
     /// The ring whose event is open.
     inside: Option<usize>,
@@ -56,7 +61,7 @@ pub struct FromJournal {
 
 impl FromJournal {
     pub(super) fn open(journal: &Journal, options: &SourceOptions) -> Result<FromJournal, SeekError> {
-        let readers = match options.start {
+        let mut readers = match options.start {
             Start::Oldest => RINGS.map(|ring| journal.oldest(ring)),
             Start::Time(ns) => [journal.seek_time(RingName::Orders, ns)?, journal.seek_time(RingName::Market, ns)?],
             Start::Cursor { ring, cursor } => {
@@ -81,8 +86,10 @@ impl FromJournal {
             }
         }
         let total = files.iter().map(|(_, length)| length).sum();
+        let prelude = Prelude::new(journal, options, &mut readers)?;
         Ok(FromJournal {
-            sides: readers.map(|reader| Side { reader, told: 0, stepped: None, over: false }),
+            prelude: Some(Box::new(prelude)),
+            sides: readers.map(|reader| Side { reader, told: 0, stepped: None, steps: 0, over: false }),
             inside: None,
             instruments: VecDeque::new(),
             current: None,
@@ -121,8 +128,11 @@ impl FromJournal {
         let (market, of_market) = self.peek(1)?;
         let ring = match (orders, market) {
             (Ready::Nothing, Ready::Nothing) => return Ok(None),
-            (Ready::Hole | Ready::Epoch, _) if orders == Ready::Hole => 0,
+            (Ready::Hole, _) => 0,
             (_, Ready::Hole) => 1,
+            // Nothing of the next epoch before both rings have come to it.
+            (Ready::Epoch, _) if self.sides[0].steps < self.sides[1].steps => 0,
+            (_, Ready::Epoch) if self.sides[1].steps < self.sides[0].steps => 1,
             (Ready::Record(_), Ready::Record(_)) => match (of_orders, of_market) {
                 (Some(a), Some(b)) => usize::from(is_before(&b.key, &a.key)),
                 _ => 0,
@@ -131,7 +141,6 @@ impl FromJournal {
             (_, Ready::Record(_)) => 1,
             (Ready::Epoch, _) => 0,
             (_, Ready::Epoch) => 1,
-            (Ready::Hole, Ready::Nothing) => 0,
         };
         match ([orders, market][ring], [of_orders, of_market][ring]) {
             (ready, Some(peeked)) => self.chosen(ring, ready, peeked).map(Some),
@@ -160,6 +169,16 @@ impl FromJournal {
             if !self.instruments.is_empty() {
                 self.current = self.instruments.pop_front();
                 return Ok(self.current.as_ref().map(Step::Instrument));
+            }
+            if self.prelude.is_some() {
+                match self.before()? {
+                    // Behind this the borrow of the step ends the function, so it is asked for only when there is one.
+                    true => match &mut self.prelude {
+                        Some(prelude) => return prelude.step().map(Some),
+                        None => unreachable!("it was just there"),
+                    },
+                    false => continue,
+                }
             }
             let Some((ring, ready, whole)) = self.choose()? else { return Ok(None) };
             self.look_at_instruments(ring);
@@ -205,11 +224,48 @@ impl FromJournal {
                     if let Some(Entry::Epoch(step)) = self.sides[ring].reader.next()? {
                         let side = &mut self.sides[ring];
                         (side.stepped, side.told) = (Some((step.old_epoch, step.old_end)), 0);
+                        side.steps += 1;
                     }
                 }
                 Ready::Nothing => return Ok(None),
             }
         }
+    }
+
+    /// Whether the prelude has a step now; when it will have none any more, it is over.
+    #[cold]
+    fn before(&mut self) -> Result<bool, ReadError> {
+        let Some(prelude) = &mut self.prelude else { return Ok(false) };
+        let found = prelude.advance()?;
+        let (known, queue) = (&mut self.known, &mut self.instruments);
+        if found != Found::Step {
+            prelude.take_instruments(|named| {
+                if known.insert(named.instrument_id) {
+                    queue.push_back(named);
+                }
+            });
+        }
+        if found == Found::Over {
+            self.prelude = None;
+        }
+        Ok(found == Found::Step)
+    }
+
+    /// Ends where these readers stand.
+    pub(super) fn end_before(&mut self, readers: &[Reader; 2]) {
+        for (side, reader) in self.sides.iter_mut().zip(readers) {
+            if let Some(epoch) = reader.epoch() {
+                side.reader.set_until(epoch, reader.next_number());
+            }
+        }
+    }
+
+    /// Whether anything is there now.
+    pub(super) fn has_next(&mut self) -> Result<bool, ReadError> {
+        let prelude = self.prelude.as_ref().is_some();
+        let mut ready =
+            || Ok(self.sides[0].reader.ready()? != Ready::Nothing || self.sides[1].reader.ready()? != Ready::Nothing);
+        Ok(prelude || !self.instruments.is_empty() || ready()?)
     }
 
     /// The first record of an epoch: whether anything is missing between it and the end of the one before.

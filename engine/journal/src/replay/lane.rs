@@ -3,8 +3,7 @@
 use shm_abi::counters::LaneCounter;
 use shm_abi::directory::{DirectoryError, Instrument};
 use shm_abi::record::{
-    AnomalyCode, HEAD_WORDS, Head, INSTRUMENT_NONE, StatusCause, flag, gap_reason, kind, restart_reason, session_code,
-    side,
+    AnomalyCode, Head, INSTRUMENT_NONE, StatusCause, flag, gap_reason, kind, restart_reason, session_code, side,
 };
 use shm_abi::ring::RingWriter;
 use shm_abi::segment::{LaneWriter, MappedRing, RingName};
@@ -102,7 +101,7 @@ impl Republisher {
             Step::Record { ring, words, whole, .. } => self.record(*ring, words, *whole, lane),
             Step::Missing(missing) => self.missing(missing, lane),
             Step::Instrument(instrument) => self.instrument(instrument, lane)?,
-            Step::Past { words } => self.past(words, lane),
+            Step::Past { ring, words, whole } => self.past(*ring, words, *whole, lane),
         }
         Ok(())
     }
@@ -286,21 +285,24 @@ impl Republisher {
         Ok(())
     }
 
-    /// A record of the market ring that rows take in and the ring does not get.
-    fn past(&mut self, words: &[u64], lane: &mut LaneWriter) {
+    /// A record that rows take in and the rings do not get.
+    fn past(&mut self, ring: RingName, words: &[u64], whole: bool, lane: &mut LaneWriter) {
         let Some(first) = words.first_chunk::<SLOT_WORDS>() else { return };
-        if self.event.len() == EVENT_RECORDS {
-            self.show_rows(lane);
+        // What the lane counts is what it publishes.
+        let counted = std::mem::take(&mut self.tally);
+        self.follow(ring_index(ring), first, words);
+        match ring {
+            RingName::Orders => self.note_orders(first),
+            RingName::Market => {
+                let before = lane.market.next_number().saturating_sub(1);
+                self.note_market(before, first, words, lane);
+            }
         }
-        self.market_n = lane.market.next_number().saturating_sub(1);
-        self.event.push(*first);
-        if first[0] as u8 == kind::RESTART {
-            self.said.restart_reason = words.get(HEAD_WORDS + 5).copied().unwrap_or(restart_reason::UNKNOWN);
-        }
-        if first[0] >> 8 & u64::from(flag::LAST) != 0 {
+        if whole {
             self.show_rows(lane);
             self.said = Said::default();
         }
+        self.tally = counted;
     }
 
     /// Adds what a batch did to the lane's counters. Each venue event counts as one message, taken in and published.

@@ -31,6 +31,7 @@
 mod from_dbn;
 mod from_journal;
 mod lane;
+mod prelude;
 mod prints;
 mod rows;
 mod source;

@@ -102,8 +102,6 @@ pub(super) struct Rows {
     /// Words 2 and 3 of the restart that came last: the clears of its event have the same.
     restart: Option<[u64; 2]>,
     any_xstream: bool,
-    /// Rows begin in the middle of a session: what is there is taken as announced.
-    pub(super) joined: bool,
 }
 
 /// What of the lane an event changes beside the rings.
@@ -165,7 +163,6 @@ impl Rows {
             quality: Quality::Fresh,
             restart: None,
             any_xstream: false,
-            joined: false,
         }
     }
 
@@ -181,7 +178,6 @@ impl Rows {
         let is_xstream = traits[xstream::MARK] == xstream::MARK_VALUE;
         let mut facts = Facts { newest_print: NO_PRINT, phase: TradingStatus::Unknown, state: 0, bits: 0 };
         facts.put(XSTREAM, is_xstream);
-        facts.put(ANNOUNCED, self.joined);
         self.any_xstream |= is_xstream;
         self.facts.push(facts);
         self.boards.push(if is_xstream { Text::new(&traits[xstream::BOARD]) } else { Text::new(b"") });
@@ -221,6 +217,9 @@ impl Rows {
         if suspect != facts.has(SUSPECT) {
             facts.put(SUSPECT, suspect);
             row.set_quality(facts.quality(self.quality));
+        }
+        if !facts.has(ANNOUNCED) && last.kind != kind::CLEAR && last.kind != kind::INSTRUMENT {
+            announce_unheard(facts, &mut row, records, self.phases.of(&self.boards[at]), self.quality);
         }
         let mut venue_wide = None;
         for words in records {
@@ -440,6 +439,23 @@ impl Rows {
         self.prints.clear();
         self.facts.iter_mut().for_each(|facts| facts.newest_print = NO_PRINT);
     }
+}
+
+/// An instrument is spoken of whose announcement was not heard: the records begin in the middle of its session.
+#[cold]
+fn announce_unheard(
+    facts: &mut Facts,
+    row: &mut RowUpdate<'_>,
+    records: &[First],
+    phase: TradingStatus,
+    feed: Quality,
+) {
+    if records.iter().any(|words| words[0] as u8 == kind::INSTRUMENT) {
+        return;
+    }
+    facts.phase = phase;
+    facts.put(ANNOUNCED, true);
+    row.set_quality(facts.quality(feed));
 }
 
 /// Whether an anomaly about an instrument makes its book suspect. A venue of orders tells of anomalies in both rings, one

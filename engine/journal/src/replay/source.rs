@@ -41,8 +41,8 @@ pub struct SourceOptions {
     pub until_ns: Option<u64>,
     /// Most orders that the books of the start may hold.
     pub order_limit: usize,
-    /// When a journal is replayed from its middle: read its market ring from the oldest record on, so that rows have the
-    /// whole day. Without it they begin with the books alone.
+    /// When a journal is replayed from its middle: read it from the oldest record on, so that rows have the whole day.
+    /// Without it they begin with the books alone.
     pub past_rows: bool,
 }
 

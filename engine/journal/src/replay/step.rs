@@ -34,10 +34,14 @@ pub enum Step<'s> {
     Missing(Missing),
     /// An instrument that later records speak of. Each comes once.
     Instrument(&'s Instrument),
-    /// A record of the market ring from before the start that was asked for: rows take it in, the ring does not get it.
+    /// A record from before the start that was asked for: rows take it in, the rings do not get it.
     Past {
-        /// Its words.
+        /// Its ring.
+        ring: RingName,
+        /// Its words; there may be none.
         words: &'s [u64],
+        /// As of a record.
+        whole: bool,
     },
 }
 
