@@ -437,10 +437,17 @@ impl LaneWriter {
     /// # Errors
     /// As [`LaneLock::create`].
     pub fn anonymous(plan: &Plan) -> Result<LaneWriter, SegmentError> {
+        Self::anonymous_as(plan, Identity { epoch: 1, incarnation: 1, old_epoch: 0, flags: 0 })
+    }
+
+    /// The same, with names of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`LaneLock::create`].
+    pub fn anonymous_as(plan: &Plan, identity: Identity) -> Result<LaneWriter, SegmentError> {
         let layout = Layout::of(plan)?;
         let io = |source| SegmentError::Io { action: "map memory for", path: plan.lane.clone().into(), source };
         let mapping = Mapping::anonymous(layout.bytes).map_err(io)?;
-        let identity = Identity { epoch: 1, incarnation: 1, old_epoch: 0, flags: 0 };
         Ok(Self::new(Arc::new(mapping), layout, plan, identity))
     }
 

@@ -4,6 +4,7 @@
 use shm_abi::board::Level;
 use shm_abi::record::{Price, Quantity, Side};
 
+use crate::replay::OldEpoch;
 use crate::state::{Quote, StatusState, Window};
 use crate::topic::Channel;
 
@@ -36,6 +37,9 @@ pub enum Command {
         symbols: Vec<String>,
         /// What the client already knows, verbatim: the core judges it.
         cursor: Option<String>,
+        /// Deliver what was published at this time or later, ns since the UNIX epoch. Never with a cursor, and of channel
+        /// `trades` only.
+        from: Option<u64>,
     },
     /// Leave topics.
     Unsubscribe {
@@ -182,12 +186,18 @@ pub enum GapReason {
     Venue,
     /// A resume without an epoch.
     NoEpoch,
-    /// A resume in an epoch that is over.
+    /// A resume in an epoch that is over, and of which there is no journal.
     OtherEpoch,
-    /// A resume at a number that the ring no longer holds.
+    /// A resume at a number that neither ring nor journal hold any more.
     TooOld,
     /// A resume at a number that is not reached yet.
     Ahead,
+    /// The journal does not have it: it was not recorded, or is damaged.
+    Hole,
+    /// Too many resumes read the journal already.
+    Busy,
+    /// The journal cannot be read.
+    Unreadable,
 }
 
 impl GapReason {
@@ -201,6 +211,9 @@ impl GapReason {
             GapReason::OtherEpoch => "other_epoch",
             GapReason::TooOld => "too_old",
             GapReason::Ahead => "ahead",
+            GapReason::Hole => "hole",
+            GapReason::Busy => "busy",
+            GapReason::Unreadable => "unreadable",
         }
     }
 }
@@ -351,6 +364,31 @@ pub enum Outgoing<'a> {
         reason: GapReason,
         /// The cursor as given, cut to 64 bytes.
         cursor: &'a str,
+    },
+    /// Events of some topics come from the journal: the next ones of these topics are of this place's stream, and the
+    /// first follows its number. Said once at the beginning, and at every step into another epoch.
+    Replay {
+        /// Channel of the topics.
+        channel: Channel,
+        /// Their symbols.
+        symbols: &'a [&'a str],
+        /// Where they go on; `seq` is known.
+        place: Place<'a>,
+        /// What lies behind, and the number bound to it; `None` at the beginning.
+        old: Option<(u32, OldEpoch)>,
+    },
+    /// Numbers that the journal does not have: events of a topic may have been among them. The next event follows `last`.
+    ReplayGap {
+        /// Instrument and channel.
+        subject: Subject<'a>,
+        /// Number bound to (lane, epoch).
+        stream: u32,
+        /// Number of the event before.
+        prev: u64,
+        /// First missing.
+        first: u64,
+        /// Last missing.
+        last: u64,
     },
     /// Numbers of the ring that the gateway never saw (`lapped`), or venue sequences that nobody did (`venue`).
     LaneGap {

@@ -61,11 +61,14 @@ fn said_again(request: &Request) -> Value {
     };
     let mut command = json!({});
     match &request.command {
-        Command::Subscribe { channel, symbols, cursor } => {
+        Command::Subscribe { channel, symbols, cursor, from } => {
             command["op"] = "subscribe".into();
             channel_of(&mut command, *channel, symbols);
             if let Some(cursor) = cursor {
                 command["cursor"] = cursor.as_str().into();
+            }
+            if let Some(from) = from {
+                command["from"] = from.to_string().into();
             }
         }
         Command::Unsubscribe { channel, symbols } => {

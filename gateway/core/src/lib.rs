@@ -19,6 +19,7 @@
 //! | [`native`] | the native JSON dialect, and the JSON objects that REST shares with it |
 //! | [`frames`] | server frames of WebSocket, and the ring in which each stands once |
 //! | [`outbox`] | what one connection lacks |
+//! | [`replay`] | what is asked of the recorded bus, and what it gives |
 //! | [`shard`] | joins, events, conflation, restarts: the rest |
 //!
 //! Source: design.md 5; decisions.md 2, 6, 7, 15 to 18; `gateway/PROTOCOL.md`.
@@ -32,6 +33,7 @@ pub mod limits;
 pub mod native;
 pub mod number;
 pub mod outbox;
+pub mod replay;
 pub mod shard;
 pub mod state;
 pub mod topic;

@@ -36,8 +36,12 @@ pub struct Limits {
     pub trades: u32,
     /// Trades in one snapshot.
     pub snapshot_trades: u32,
-    /// Slots of the ring that one resume may read; older cursors are too old.
+    /// Slots of the ring that one resume may read; older cursors are read from the journal, or are too old.
     pub resume_slots: u32,
+    /// Resumes of one shard that read the journal at a time; more are refused as busy.
+    pub replays: u32,
+    /// How long a resume waits for the journal to record what the ring no longer holds, before it is refused.
+    pub replay_wait_ms: u32,
     /// No byte taken for so long while something waits: closed with 4408.
     pub stalled_ms: u32,
     /// Time between two pings of a connection that gets nothing else.
@@ -72,6 +76,8 @@ impl Default for Limits {
             trades: 1 << 16,
             snapshot_trades: 50,
             resume_slots: 1 << 18,
+            replays: 64,
+            replay_wait_ms: 5_000,
             stalled_ms: 30_000,
             ping_interval_ms: 20_000,
             pings_missed: 2,

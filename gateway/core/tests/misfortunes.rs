@@ -173,7 +173,7 @@ fn a_dead_writer_and_the_next_engine() {
         (others(&stage, seat, "lane")[0]["lane"][4].clone(), count(&stage, seat, "snapshot")),
         (json!("silent"), 0)
     );
-    let mut next = Market::new(1024, false);
+    let mut next = Market::of_epoch(1024, false, 2);
     next.list(3, "AAA", "XNAS", 10);
     stage.restart(next);
     stage.drain();
@@ -198,7 +198,7 @@ fn an_instrument_that_comes_back_late() {
         stage.command(seat, "subscribe", channel);
     }
     stage.drain();
-    stage.restart(Market::new(1024, true));
+    stage.restart(Market::of_epoch(1024, true, 2));
     stage.drain();
     assert_eq!(count(&stage, seat, "snapshot"), 2, "those from before");
     stage.market().list(9, "ZZZ", "XNAS", 5);

@@ -8,6 +8,7 @@ use gateway_core::dialect::{
 };
 use gateway_core::limits::Limits;
 use gateway_core::native::Native;
+use gateway_core::replay::OldEpoch;
 use gateway_core::state::{LastTrade, Quote, StatusState, Window};
 use gateway_core::topic::{Channel, Levels};
 use shm_abi::board::{Level, Quality};
@@ -48,11 +49,21 @@ fn its_commands_are_understood() {
         channel,
         symbols: texts(symbols),
         cursor: cursor.map(str::to_owned),
+        from: None,
     };
     let want = [
         (number(1), subscribe(Channel::Quotes, &["AAPL", "XNAS:MSFT", "NOPE"], None)),
         (ladder(), subscribe(five, &["AAPL"], None)),
         (None, subscribe(Channel::Trades, &["AAPL"], Some("lane0.00c0ffee00c0ffee.118"))),
+        (
+            None,
+            Command::Subscribe {
+                channel: Channel::Trades,
+                symbols: texts(&["AAPL"]),
+                cursor: None,
+                from: Some(1_580_394_600_000_000_000),
+            },
+        ),
         (number(2), subscribe(Channel::Status, &["AAPL", "MSFT"], None)),
         (ladder(), Command::Unsubscribe { channel: five, symbols: texts(&["AAPL"]) }),
         (number(3), Command::List),
@@ -83,6 +94,7 @@ fn encoded(outgoing: &Outgoing<'_>) -> String {
     String::from_utf8(out).unwrap()
 }
 
+const OLD_EPOCH: u64 = 0x00c0_ffee_00c0_ffed;
 const EPOCH: u64 = 0x00c0_ffee_00c0_ffee;
 const SECOND: u64 = 1_580_394_600_000_000_000;
 
@@ -163,7 +175,7 @@ fn its_frames_are_what_is_written() {
     };
     let errors = [
         error(Some(&seven), "bad_value", "levels", "7", "5, 10 or 20"),
-        error(Some(&a), "unknown_field", "symbol", "\"AAPL\"", "op, id, channel, symbols, levels or cursor"),
+        error(Some(&a), "unknown_field", "symbol", "\"AAPL\"", "op, id, channel, symbols, levels, cursor or from"),
         error(None, "bad_json", "", "hello?", "one JSON object: expected value at line 1 column 1"),
     ];
 
@@ -207,6 +219,14 @@ fn its_frames_are_what_is_written() {
         old_end,
     };
 
+    let over = OldEpoch { epoch: OLD_EPOCH, drained_to: 5_000, end: Some(5_000) };
+    let replay = |stream, epoch, seq, old| Outgoing::Replay {
+        channel: Channel::Trades,
+        symbols: &["AAPL"],
+        place: Place { stream, lane: "lane0", epoch, seq },
+        old,
+    };
+
     let frames = [
         Outgoing::Ack {
             id: Some(&one),
@@ -224,6 +244,9 @@ fn its_frames_are_what_is_written() {
             refused: &[],
             lanes: &[],
         },
+        replay(3, OLD_EPOCH, 118, None),
+        replay(1, EPOCH, 0, Some((3, over))),
+        Outgoing::ReplayGap { subject: apple(Channel::Trades), stream: 3, prev: 118, first: 200, last: 260 },
         Outgoing::Hello { slow: SlowPolicy::Conflate, lanes: &lanes, limits: &limits },
         snapshot(Channel::Quotes, Snapshot::Quote(&one_sided)),
         snapshot(five, Snapshot::Depth(&window)),

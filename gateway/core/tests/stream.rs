@@ -39,8 +39,8 @@ impl Drop for Seed {
     }
 }
 
-fn market(live: bool) -> Market {
-    let mut market = Market::new(1024, live);
+fn market(live: bool, epoch: u64) -> Market {
+    let mut market = Market::of_epoch(1024, live, epoch);
     for (at, (symbol, class)) in SYMBOLS.iter().enumerate() {
         market.list(at as u32 + 3, symbol, "XNAS", *class);
     }
@@ -118,7 +118,7 @@ fn command(stage: &mut Stage, seat: usize, rng: &mut Rng) {
 fn run(seed: u64, weather: Weather, limits: Limits) -> Stage {
     let _seed = Seed(seed);
     let mut rng = Rng(seed);
-    let mut stage = Stage::new(limits, market(true));
+    let mut stage = Stage::new(limits, market(true, 1));
     stage.exact = !weather.anomalies;
     for policy in [SlowPolicy::Conflate, SlowPolicy::Gap, SlowPolicy::Conflate, SlowPolicy::Close] {
         stage.connect(policy);
@@ -169,7 +169,7 @@ fn run(seed: u64, weather: Weather, limits: Limits) -> Stage {
             19 if (weather.restarts || dead_writer) && rng.one_in(3) => {
                 // The new engine may still be rebuilding what it does not publish again.
                 let rebuilds = rng.one_in(2);
-                let mut next = market(!rebuilds);
+                let mut next = market(!rebuilds, stage.markets.len() as u64 + 1);
                 if rebuilds && rng.one_in(2) {
                     next.rebuild(&mut rng);
                 }
@@ -194,7 +194,8 @@ fn run(seed: u64, weather: Weather, limits: Limits) -> Stage {
         }
     }
     if dead_writer {
-        stage.restart(market(true));
+        let next = market(true, stage.markets.len() as u64 + 1);
+        stage.restart(next);
     }
     stage.assert_quiet();
     stage

@@ -76,6 +76,8 @@ impl Link {
     /// said so before.
     pub(crate) fn trades(&mut self, seq: u64, is_empty: bool) -> Verdict {
         let verdict = match *self {
+            // The last event of the topic may lie before the cursor that it goes on from.
+            Link::Resumed(_) if is_empty => Verdict::Fits,
             Link::At(known) | Link::Resumed(known) if seq < known || seq > known && !is_empty => {
                 Verdict::Hole { expected: Some(known), got: seq }
             }
@@ -156,7 +158,7 @@ mod tests {
             ("trades jump", Link::At(100), Trades(105), hole(100, 105), Link::UpTo(105)),
             ("the end of a resume", Link::At(100), NoTrades(105), FITS, Link::At(105)),
             ("a resume without trades", Link::Resumed(100), NoTrades(105), FITS, Link::At(105)),
-            ("a resume that goes back", Link::Resumed(100), NoTrades(95), hole(100, 95), Link::At(95)),
+            ("a resume behind the topic's last trade", Link::Resumed(100), NoTrades(95), FITS, Link::At(95)),
             ("no trades at all", Link::Fresh, NoTrades(105), FITS, Link::UpTo(105)),
             ("a gap", Link::At(5), Gap(5, 60), FITS, Link::UpTo(60)),
             ("a gap that begins late", Link::At(5), Gap(6, 60), hole(5, 6), Link::UpTo(60)),

@@ -367,6 +367,14 @@ impl Client {
                 self.ready.push_back(Event::Restart(restart));
                 self.retry_soon();
             }
+            Frame::Replay(mut replay) => {
+                self.bind(replay.stream, replay.cursor.lane.as_str(), replay.cursor.epoch);
+                let (stream, table) = (replay.stream, &self.table);
+                // Who has left meanwhile is told nothing more.
+                replay.topics = replay.topics.iter().filter_map(|topic| table.find(topic, None, stream)).collect();
+                self.table.replay(&replay);
+                self.ready.push_back(Event::Replay(replay));
+            }
             Frame::Lane { lane, stream, state } => {
                 self.ready.push_back(Event::LaneState { lane, stream, state });
                 if state == LaneState::Live {
@@ -387,7 +395,9 @@ impl Client {
     }
 
     fn take_gap(&mut self, mut gap: Gap, text: &str) {
-        if let Gap::Slow { topic, stream, .. } | Gap::Resume { topic, stream, .. } = &mut gap {
+        if let Gap::Slow { topic, stream, .. } | Gap::Resume { topic, stream, .. } | Gap::Hole { topic, stream, .. } =
+            &mut gap
+        {
             match self.table.find(topic, None, *stream) {
                 Some(named) => *topic = named,
                 None => return self.malformed(format!("{topic} is not subscribed"), text),

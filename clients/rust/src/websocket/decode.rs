@@ -7,7 +7,7 @@ use shm_abi::cursor::Cursor;
 use shm_abi::follow::{RestartReason, Restarted};
 
 use super::data::{Merged, Snapshot, Update};
-use super::event::{Gap, Hello, LaneInfo, LaneState, Limits, Op, Restart, ResumeRefusal, ServerError};
+use super::event::{Gap, Hello, LaneInfo, LaneState, Limits, Op, Replay, Restart, ResumeRefusal, ServerError};
 use super::number;
 use super::payload::{snapshot, update};
 use super::topic::{Channel, Subscription, Topic};
@@ -26,6 +26,7 @@ pub(crate) enum Frame {
     Merged(Snapshot, u64),
     Gap(Gap),
     Restart(Restart),
+    Replay(Replay),
     Lane {
         lane: String,
         stream: u32,
@@ -92,6 +93,7 @@ pub(crate) fn parse(text: &str) -> Result<Frame, Unreadable> {
         "update" => update(serde_json::from_str(text)?),
         "gap" => gap(serde_json::from_str(text)?),
         "restart" => restart(serde_json::from_str(text)?),
+        "replay" => replay(serde_json::from_str(text)?),
         "lane" => {
             let wire: LaneWire = serde_json::from_str(text)?;
             Ok(Frame::Lane { state: LaneState::from_name(&wire.state), lane: wire.lane, stream: wire.stream })
@@ -275,6 +277,10 @@ fn gap(mut wire: GapWire) -> Result<Frame, Unreadable> {
             let (first, last) = wire.range()?;
             Gap::Venue { stream, seq: GapWire::number(wire.seq, "seq")?, first, last }
         }
+        "hole" => {
+            let (first, last) = wire.range()?;
+            Gap::Hole { prev: GapWire::number(wire.prev, "prev")?, topic: wire.topic()?, stream, first, last }
+        }
         reason => match ResumeRefusal::from_name(reason) {
             Some(why) => Gap::Resume { topic: wire.topic()?, stream, why, cursor: wire.cursor },
             None => Gap::Other { reason: wire.reason },
@@ -321,6 +327,29 @@ fn restart(wire: RestartWire) -> Result<Frame, Unreadable> {
             reason,
         },
     }))
+}
+
+#[derive(Deserialize)]
+struct ReplayWire {
+    channel: String,
+    #[serde(default)]
+    levels: Option<u64>,
+    symbols: Vec<String>,
+    stream: u32,
+    cursor: String,
+    #[serde(default, deserialize_with = "number::epoch_or_none")]
+    old_epoch: Option<u64>,
+    #[serde(default, deserialize_with = "number::seq_or_none")]
+    drained_to: Option<u64>,
+    #[serde(default, deserialize_with = "number::seq_or_none")]
+    old_end: Option<u64>,
+}
+
+fn replay(wire: ReplayWire) -> Result<Frame, Unreadable> {
+    let channel = channel(&wire.channel, wire.levels)?;
+    let topics = wire.symbols.into_iter().map(|symbol| Topic { channel, symbol }).collect();
+    let old = wire.old_epoch.map(|epoch| (epoch, wire.drained_to.unwrap_or(0), wire.old_end));
+    Ok(Frame::Replay(Replay { topics, stream: wire.stream, cursor: cursor(&wire.cursor)?, old }))
 }
 
 #[derive(Deserialize)]

@@ -50,6 +50,8 @@ pub enum Event {
     },
     /// A lane's sequence is over, another begins, or the venue began a new session.
     Restart(Restart),
+    /// What was missed of these topics comes from the recording, and goes on in another stream.
+    Replay(Replay),
     /// A lane's state changed.
     LaneState {
         /// Lane name.
@@ -265,6 +267,19 @@ pub enum Gap {
         /// The cursor that was refused.
         cursor: Option<String>,
     },
+    /// The recording does not have these numbers: trades of the topic may have been among them.
+    Hole {
+        /// Where.
+        topic: Topic,
+        /// Names the sequence.
+        stream: u32,
+        /// Number of the event before.
+        prev: u64,
+        /// First number.
+        first: u64,
+        /// Last number.
+        last: u64,
+    },
     /// Of a newer gateway: what it concerns is not known, so that no topic is whole.
     Other {
         /// As the gateway says.
@@ -279,10 +294,14 @@ pub enum ResumeRefusal {
     NoEpoch,
     /// It is of a sequence that is over.
     OtherEpoch,
-    /// The ring no longer holds them.
+    /// Neither ring nor recording hold them any more.
     TooOld,
     /// The sequence has not come as far.
     Ahead,
+    /// Too many read the recording already.
+    Busy,
+    /// The recording cannot be read.
+    Unreadable,
 }
 
 impl ResumeRefusal {
@@ -292,9 +311,25 @@ impl ResumeRefusal {
             "other_epoch" => Some(ResumeRefusal::OtherEpoch),
             "too_old" => Some(ResumeRefusal::TooOld),
             "ahead" => Some(ResumeRefusal::Ahead),
+            "busy" => Some(ResumeRefusal::Busy),
+            "unreadable" => Some(ResumeRefusal::Unreadable),
             _ => None,
         }
     }
+}
+
+/// Where topics go on whose missed trades come from the recording: said at its beginning, and at each step from one epoch to
+/// the next. An empty snapshot of each topic says that it is live again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// The topics.
+    pub topics: Vec<Topic>,
+    /// Stream of what follows.
+    pub stream: u32,
+    /// What follows comes after it.
+    pub cursor: Cursor,
+    /// The epoch that is over, the number after the last that was read of it, and where it ended, if that is known.
+    pub old: Option<(u64, u64, Option<u64>)>,
 }
 
 /// The step from one sequence of a lane to the next.

@@ -59,7 +59,7 @@ pub use data::{
 };
 pub use error::Error;
 pub use event::{
-    Ack, Event, Gap, Hello, LaneInfo, LaneState, Limits, Op, Refused, Restart, ResumeRefusal, ServerError,
+    Ack, Event, Gap, Hello, LaneInfo, LaneState, Limits, Op, Refused, Replay, Restart, ResumeRefusal, ServerError,
 };
 pub use number::{Amount, ShowPrice};
 pub use options::Options;

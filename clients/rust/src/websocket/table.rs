@@ -8,7 +8,7 @@ use shm_abi::directory::Text;
 use super::chain::{Link, Verdict};
 use super::command::Ask;
 use super::decode::AckFrame;
-use super::event::{Ack, Gap, Op, Refused};
+use super::event::{Ack, Gap, Op, Refused, Replay};
 use super::topic::{Channel, Subscription, Topic};
 
 /// Streams that a connection may name: one per lane and epoch.
@@ -351,6 +351,10 @@ impl Table {
                 let verdict = self.judge(topic, *stream, |link| link.gap(*prev, missing.last))?;
                 Some((topic.clone(), verdict))
             }
+            Gap::Hole { topic, stream, prev, last, .. } => {
+                let verdict = self.judge(topic, *stream, |link| link.gap(*prev, *last))?;
+                Some((topic.clone(), verdict))
+            }
             Gap::Lapped { stream, .. } => {
                 self.open(|entry| entry.stream == *stream || entry.stream == 0);
                 None
@@ -366,6 +370,16 @@ impl Table {
             Gap::Other { .. } => {
                 self.open(|_| true);
                 None
+            }
+        }
+    }
+
+    /// Topics go on in another stream, behind a number.
+    pub(crate) fn replay(&mut self, replay: &Replay) {
+        for topic in &replay.topics {
+            if let Some(entry) = self.topics.get_mut(topic) {
+                entry.stream = replay.stream;
+                entry.link = Link::Resumed(replay.cursor.seq);
             }
         }
     }

@@ -162,6 +162,7 @@ pub(crate) fn brief(event: &Event) -> String {
         Event::Gap(gap) => format!("{gap:?}").split(' ').next().unwrap().to_lowercase(),
         Event::Undeclared { topic, expected_prev, got_prev } => format!("hole {topic} {expected_prev:?} {got_prev}"),
         Event::Restart(restart) => format!("restart {} to {}", restart.old_stream, restart.stream),
+        Event::Replay(replay) => format!("replay {} after {}", replay.stream, replay.cursor),
         Event::LaneState { lane, state, .. } => format!("{lane} {state:?}"),
         Event::Subscriptions { .. } => "subscriptions".into(),
         Event::Pong { .. } => "pong".into(),

@@ -99,6 +99,14 @@ fn declared_gaps_are_events_and_no_holes() {
         (trades("no_epoch"), resume(ResumeRefusal::NoEpoch), snapshot(140)),
         (trades("other_epoch"), resume(ResumeRefusal::OtherEpoch), snapshot(140)),
         (trades("too_old"), resume(ResumeRefusal::TooOld), snapshot(140)),
+        (
+            json!({"reason": "hole", "channel": "trades", "symbol": "AAPL", "stream": 1, "prev": 120, "first": 121,
+                "last": 160}),
+            Gap::Hole { topic: topic.clone(), stream: 1, prev: 120, first: 121, last: 160 },
+            update(161, 160),
+        ),
+        (trades("busy"), resume(ResumeRefusal::Busy), snapshot(140)),
+        (trades("unreadable"), resume(ResumeRefusal::Unreadable), snapshot(140)),
         (trades("ahead"), resume(ResumeRefusal::Ahead), snapshot(140)),
         (json!({"reason": "of_tomorrow"}), Gap::Other { reason: "of_tomorrow".into() }, update(150, 149)),
     ];
@@ -124,6 +132,51 @@ fn declared_gaps_are_events_and_no_holes() {
         assert_eq!(events.len(), 7, "{name}: {events:?}");
         finish(client, script);
     }
+}
+
+#[test]
+fn a_replay_goes_on_in_streams_of_its_own() {
+    let topic = Topic { channel: Channel::Trades, symbol: "AAPL".into() };
+    let update = |stream: u64, seq: u64, prev: u64| {
+        let mut update = frame("update", "trades", seq, json!({"prev": prev, "data": trade(seq)}));
+        update["stream"] = json!(stream);
+        update
+    };
+    let (mut client, script) = play(quick(), move |listener| {
+        let mut peer = Peer::accept(listener);
+        peer.grant();
+        peer.say(frame("snapshot", "trades", 110, json!({"data": {"trades": []}})));
+        peer.say(update(1, 120, 110));
+        peer.say(
+            json!({"type": "replay", "channel": "trades", "symbols": ["AAPL", "GONE"], "lane": "lane0", "stream": 7,
+            "epoch": "00c0ffee00c0ffed", "cursor": "lane0.00c0ffee00c0ffed.40"}),
+        );
+        peer.say(update(7, 45, 40));
+        peer.say(json!({"type": "replay", "channel": "trades", "symbols": ["AAPL"], "lane": "lane0", "stream": 1,
+            "epoch": "00c0ffee00c0ffee", "cursor": "lane0.00c0ffee00c0ffee.0", "old_stream": 7,
+            "old_epoch": "00c0ffee00c0ffed", "drained_to": 50, "old_end": null}));
+        peer.say(update(1, 3, 0));
+        peer.say(frame("snapshot", "trades", 130, json!({"data": {"trades": []}})));
+        peer.say(update(1, 131, 130));
+        peer.say(json!({"type": "pong", "id": 9, "ts_gateway": "1"}));
+        peer.linger();
+    });
+    client.subscribe(Subscription::new(Channel::Trades, ["AAPL"])).unwrap();
+    let events = until(&mut client, |event| matches!(event, Event::Pong { .. }));
+    assert!(
+        !events.iter().any(|event| matches!(event, Event::Undeclared { .. } | Event::Malformed { .. })),
+        "{events:?}"
+    );
+    let replays: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Replay(replay) => Some((replay.topics.clone(), replay.stream, replay.cursor.seq, replay.old)),
+            _ => None,
+        })
+        .collect();
+    let old = Some((0x00c0_ffee_00c0_ffed, 50, None));
+    assert_eq!(replays, [(vec![topic.clone()], 7, 40, None), (vec![topic], 1, 0, old)]);
+    finish(client, script);
 }
 
 #[test]

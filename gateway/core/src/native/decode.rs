@@ -23,10 +23,12 @@ enum Field {
     Symbols,
     Levels,
     Cursor,
+    From,
 }
 
 impl Field {
-    const ALL: [Field; 6] = [Field::Op, Field::Id, Field::Channel, Field::Symbols, Field::Levels, Field::Cursor];
+    const ALL: [Field; 7] =
+        [Field::Op, Field::Id, Field::Channel, Field::Symbols, Field::Levels, Field::Cursor, Field::From];
 
     const fn name(self) -> &'static str {
         match self {
@@ -36,6 +38,7 @@ impl Field {
             Field::Symbols => "symbols",
             Field::Levels => "levels",
             Field::Cursor => "cursor",
+            Field::From => "from",
         }
     }
 }
@@ -70,7 +73,7 @@ impl Op {
 
     const fn field_names(self) -> &'static str {
         match self {
-            Op::Subscribe => "op, id, channel, symbols, levels or cursor",
+            Op::Subscribe => "op, id, channel, symbols, levels, cursor or from",
             Op::Unsubscribe => "op, id, channel, symbols or levels",
             Op::List | Op::Ping => "op or id",
         }
@@ -82,13 +85,14 @@ const EXPECT_ID: &str = "an integer below 2^53, or a text of at most 64 bytes";
 const EXPECT_CHANNEL: &str = "quotes, depth, trades or status";
 const EXPECT_LEVELS: &str = "5, 10 or 20";
 const EXPECT_SYMBOL: &str = "SYMBOL or VENUE:SYMBOL, 1 to 41 characters of printable ASCII";
+const EXPECT_FROM: &str = "ns since the UNIX epoch, decimal, as a text";
 const EXPECT_CURSOR: &str = "a cursor: at most 128 characters of printable ASCII";
 
 /// What a message asks for. `symbols_max` bounds the symbols of one command.
 ///
 /// # Errors
 /// The first thing that is wrong, of: JSON, fields twice, id, op, fields that the command does not have, channel,
-/// levels, symbols, cursor.
+/// levels, symbols, cursor, from.
 pub(super) fn decode(text: &str, symbols_max: usize) -> Result<Request, Refusal> {
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| bad_json(text, &error))?;
     let id = fields.id();
@@ -141,11 +145,10 @@ impl<'a> Fields<'a> {
         let op = self.op()?;
         self.only_fields_of(op)?;
         Ok(match op {
-            Op::Subscribe => Command::Subscribe {
-                channel: self.channel()?,
-                symbols: self.symbols(symbols_max)?,
-                cursor: self.cursor()?,
-            },
+            Op::Subscribe => {
+                let (channel, symbols) = (self.channel()?, self.symbols(symbols_max)?);
+                Command::Subscribe { channel, symbols, cursor: self.cursor()?, from: self.from(channel)? }
+            }
             Op::Unsubscribe => Command::Unsubscribe { channel: self.channel()?, symbols: self.symbols(symbols_max)? },
             Op::List => Command::List,
             Op::Ping => Command::Ping,
@@ -226,6 +229,21 @@ impl<'a> Fields<'a> {
             return Err(bad_value(Field::Cursor, &cursor, EXPECT_CURSOR));
         }
         Ok(Some(cursor))
+    }
+
+    /// The time from which on everything is wanted.
+    fn from(&self, channel: Channel) -> Result<Option<u64>, Refusal> {
+        let Some(raw) = self.raw(Field::From) else { return Ok(None) };
+        if channel != Channel::Trades {
+            return Err(refuse("unknown_field", "from", raw, "no from: only channel trades has it"));
+        }
+        if self.raw(Field::Cursor).is_some() {
+            return Err(bad_value(Field::From, raw, "a cursor or a time, not both"));
+        }
+        let text = self.text(Field::From).and_then(Result::ok).unwrap_or_default();
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let ns = text.parse().ok().filter(|_| digits);
+        ns.map(Some).ok_or_else(|| bad_value(Field::From, raw, EXPECT_FROM))
     }
 }
 

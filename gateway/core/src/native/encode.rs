@@ -125,6 +125,23 @@ pub(super) fn push_resume_gap(out: &mut Vec<u8>, subject: &Subject<'_>, stream: 
     out.push(b'}');
 }
 
+/// Appends that the journal does not have some numbers.
+pub(super) fn push_replay_gap(
+    out: &mut Vec<u8>,
+    subject: &Subject<'_>,
+    stream: u32,
+    prev: u64,
+    (first, last): (u64, u64),
+) {
+    push_gap(out, GapReason::Hole);
+    push_topic(out, subject);
+    push_number(out, ",\"stream\":", stream.into());
+    push_number(out, ",\"prev\":", prev);
+    push_number(out, ",\"first\":", first);
+    push_number(out, ",\"last\":", last);
+    out.push(b'}');
+}
+
 /// Appends that numbers of a lane will not come. What the feed never delivered is told by a record of its own, whose
 /// number is `seq`; what the gateway never saw has no such record.
 pub(super) fn push_lane_gap(out: &mut Vec<u8>, place: &Place<'_>, reason: GapReason, first: u64, last: u64) {

@@ -15,7 +15,7 @@ mod objects;
 mod reply;
 mod text;
 
-pub use objects::{push_levels, push_quote, push_stamps, push_status, push_trade};
+pub use objects::{push_best, push_levels, push_quote, push_stamps, push_status, push_trade, push_trade_fields};
 pub use text::push_string;
 
 use crate::dialect::{Dialect, Outgoing, Refusal, Request};
@@ -69,6 +69,9 @@ impl Dialect for Native {
             }
             Outgoing::ResumeGap { subject, stream, reason, cursor } => {
                 encode::push_resume_gap(out, subject, *stream, *reason, cursor);
+            }
+            Outgoing::ReplayGap { subject, stream, prev, first, last } => {
+                encode::push_replay_gap(out, subject, *stream, *prev, (*first, *last));
             }
             Outgoing::LaneGap { place, reason, first, last } => {
                 encode::push_lane_gap(out, place, *reason, *first, *last);

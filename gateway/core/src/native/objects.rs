@@ -36,8 +36,9 @@ pub fn push_quote(out: &mut Vec<u8>, quote: &Quote, quantity_decimals: u8) {
     out.push(b'}');
 }
 
+/// Appends the best level of a side; null: there is none.
 #[inline]
-fn push_best(out: &mut Vec<u8>, level: Option<&Level>, quantity_decimals: u8) {
+pub fn push_best(out: &mut Vec<u8>, level: Option<&Level>, quantity_decimals: u8) {
     let Some(level) = level else { return put(out, "null") };
     put(out, "{\"price\":");
     push_known_price(out, level.price);
@@ -105,7 +106,7 @@ pub fn push_trade(out: &mut Vec<u8>, trade: &Trade, quantity_decimals: u8) {
 
 /// Appends what a trade is, without braces.
 #[inline]
-pub(super) fn push_trade_fields(out: &mut Vec<u8>, trade: &Trade, quantity_decimals: u8) {
+pub fn push_trade_fields(out: &mut Vec<u8>, trade: &Trade, quantity_decimals: u8) {
     put(out, "\"price\":");
     push_known_price(out, trade.price);
     put(out, ",\"quantity\":");

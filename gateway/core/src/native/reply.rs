@@ -5,6 +5,8 @@ use super::encode::{push_channel, push_number};
 use super::text::{push_cursor, push_epoch, push_id, push_list, push_quoted, push_string, put};
 use crate::dialect::{LaneFacts, LaneState, Outgoing, Place, Refusal, RefusedSymbol, SlowPolicy};
 use crate::limits::Limits;
+use crate::replay::OldEpoch;
+use crate::topic::Channel;
 
 /// Appends a frame that is not of a topic's data. Those are `encode`'s, and leave nothing here.
 pub(super) fn push_reply(out: &mut Vec<u8>, server: &str, outgoing: &Outgoing<'_>) {
@@ -56,10 +58,12 @@ pub(super) fn push_reply(out: &mut Vec<u8>, server: &str, outgoing: &Outgoing<'_
             push_text(out, ",\"state\":", facts.state.name());
             out.push(b'}');
         }
+        Outgoing::Replay { channel, symbols, place, old } => push_replay(out, *channel, symbols, place, *old),
         Outgoing::Snapshot { .. }
         | Outgoing::Update { .. }
         | Outgoing::TopicGap { .. }
         | Outgoing::ResumeGap { .. }
+        | Outgoing::ReplayGap { .. }
         | Outgoing::LaneGap { .. } => {}
     }
 }
@@ -155,13 +159,38 @@ fn push_restart(
     push_epoch(out, old_epoch);
     push_text(out, ",\"reason\":", reason);
     push_number(out, ",\"drained_to\":", drained_to);
-    match old_end {
-        Some(old_end) => push_number(out, ",\"old_end\":", old_end),
-        None => put(out, ",\"old_end\":null"),
+    push_old_end(out, old_end);
+    put(out, ",\"cursor\":");
+    push_cursor(out, place.lane, place.epoch, place.seq);
+    out.push(b'}');
+}
+
+fn push_replay(out: &mut Vec<u8>, channel: Channel, symbols: &[&str], place: &Place<'_>, old: Option<(u32, OldEpoch)>) {
+    put(out, "{\"type\":\"replay\"");
+    push_channel(out, channel);
+    put(out, ",\"symbols\":");
+    push_list(out, symbols, |out, symbol| push_string(out, symbol));
+    push_text(out, ",\"lane\":", place.lane);
+    push_number(out, ",\"stream\":", place.stream.into());
+    put(out, ",\"epoch\":");
+    push_epoch(out, place.epoch);
+    if let Some((stream, old)) = old {
+        push_number(out, ",\"old_stream\":", stream.into());
+        put(out, ",\"old_epoch\":");
+        push_epoch(out, old.epoch);
+        push_number(out, ",\"drained_to\":", old.drained_to);
+        push_old_end(out, old.end);
     }
     put(out, ",\"cursor\":");
     push_cursor(out, place.lane, place.epoch, place.seq);
     out.push(b'}');
+}
+
+fn push_old_end(out: &mut Vec<u8>, old_end: Option<u64>) {
+    match old_end {
+        Some(old_end) => push_number(out, ",\"old_end\":", old_end),
+        None => put(out, ",\"old_end\":null"),
+    }
 }
 
 fn push_text(out: &mut Vec<u8>, name: &str, text: &str) {

@@ -1,6 +1,7 @@
 //! What clients ask for, and what they are answered.
 
 use super::connections::{CLOSE_FLOOD, Mode, Phase, Subscription};
+use super::subscribe::Begin;
 use super::types::{ConnectionId, Now};
 use super::{LaneId, Shard};
 use crate::dialect::{Command, LaneFacts, Outgoing, RefusedSymbol, Request, RequestId};
@@ -58,8 +59,13 @@ impl Shard {
     fn carry_out(&mut self, id: ConnectionId, request: &Request, now: Now) {
         let request_id = request.id.as_ref();
         match &request.command {
-            Command::Subscribe { channel, symbols, cursor } => {
-                self.subscribe(id, request_id, *channel, symbols, cursor.as_deref(), now);
+            Command::Subscribe { channel, symbols, cursor, from } => {
+                let begin = match (from, cursor) {
+                    (Some(ns), _) => Begin::From(*ns),
+                    (None, Some(cursor)) => Begin::Cursor(cursor),
+                    (None, None) => Begin::Now,
+                };
+                self.subscribe(id, request_id, *channel, symbols, begin, now);
             }
             Command::Unsubscribe { channel, symbols } => self.unsubscribe(id, request_id, *channel, symbols),
             Command::List => self.list(id, request_id),

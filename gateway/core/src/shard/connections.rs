@@ -23,6 +23,8 @@ pub(super) enum Mode {
     Vacant,
     /// It gets a snapshot as soon as there is one; events before that are in it.
     Joining,
+    /// It is told what it missed, by the replay whose number is in `first`; until that is done nothing else.
+    Replaying,
     /// It was told everything up to `sent`, or holds references to what follows.
     Live,
     /// `count` events from `first` on were merged, if any; it stands among the due.

@@ -64,6 +64,8 @@ pub(super) struct Lane {
     pub(super) name: String,
     pub(super) source: Option<Source>,
     pub(super) stream: u32,
+    /// Epochs that were met, and the number bound to each: one more at each start of the engine that anybody reads of.
+    pub(super) streams: Vec<(u64, u32)>,
     pub(super) epoch: u64,
     /// Everything up to this number was read.
     pub(super) cursor_seq: u64,
@@ -91,6 +93,7 @@ impl Lane {
             name: name.into(),
             source: None,
             stream: 0,
+            streams: Vec::new(),
             epoch: 0,
             cursor_seq: 0,
             state: LaneState::Absent,

@@ -12,6 +12,7 @@
 //! | `out` | from an event to those who lack it |
 //! | `connections`, `clock`, `flood` | what each client has subscribed and lacks; its pongs; its rate |
 //! | `commands`, `subscribe`, `resume` | what clients ask for |
+//! | `replay` | resumes from further back than the ring reaches |
 //! | `flush`, `plan` | one send with everything that a connection lacks |
 //! | `timers` | what is due by time |
 
@@ -25,6 +26,7 @@ mod flush;
 mod lanes;
 mod out;
 mod plan;
+mod replay;
 mod resume;
 mod rows;
 mod slab;
@@ -47,6 +49,7 @@ use connections::{Connection, Phase};
 use lanes::Lane;
 use out::Out;
 use plan::Plan;
+use replay::Replays;
 use world::World;
 
 /// One thread's worth of gateway.
@@ -63,6 +66,7 @@ pub struct Shard {
     /// Place of the connection that was looked at last.
     sweep: u32,
     subscriptions: u64,
+    replays: Replays,
 }
 
 impl Shard {
@@ -77,7 +81,17 @@ impl Shard {
         let (lanes, instruments, topics) = (Vec::new(), Default::default(), Default::default());
         let world = World { limits, dialects, lanes, instruments, topics };
         let (plan, changes) = (Plan::default(), Vec::new());
-        Ok(Shard { world, out, plan, changes, streams: 0, round: 0, sweep: 0, subscriptions: 0 })
+        Ok(Shard {
+            world,
+            out,
+            plan,
+            changes,
+            streams: 0,
+            round: 0,
+            sweep: 0,
+            subscriptions: 0,
+            replays: Replays::default(),
+        })
     }
 
     /// Makes room for a lane, absent until it is attached. Names are unique.
@@ -93,7 +107,7 @@ impl Shard {
     /// The lane's first segment is mapped; its records will come from number `cursor` on. Its rows are read once
     /// [`Segment::state`] is not `Recovering`.
     pub fn attach(&mut self, lane: LaneId, segment: &Segment, cursor: u64, now: Now) {
-        let stream = self.next_stream();
+        let stream = self.stream_of(lane.0, segment.identity().epoch);
         self.lane_mut(lane).change_source(segment, stream, cursor.saturating_sub(1));
         self.rejoin(lane, true, now);
         self.lane_state(lane, LaneState::Live, now);
@@ -111,7 +125,7 @@ impl Shard {
 
     /// The lane's sequence is over; records of `segment` from number 0 on come next.
     pub fn restarted(&mut self, lane: LaneId, segment: &Segment, restarted: &Restarted, now: Now) {
-        let stream = self.next_stream();
+        let stream = self.stream_of(lane.0, segment.identity().epoch);
         let this = self.lane_mut(lane);
         this.discard_event();
         let (old_stream, old_epoch, name) = (this.stream, this.epoch, this.name.clone());
@@ -270,6 +284,7 @@ impl Shard {
             connections: self.out.connections.len() as u64,
             subscriptions: self.subscriptions,
             topics: self.world.topics.len() as u64,
+            replaying: self.replays() as u64,
             queued_bytes: self.out.connections.iter().map(|c| c.outbox.queued_bytes() as u64).sum(),
             ..self.out.stats
         }
@@ -284,8 +299,14 @@ impl Shard {
         &mut self.world.lanes[usize::from(lane.0)]
     }
 
-    fn next_stream(&mut self) -> u32 {
+    /// The number bound to an epoch of a lane: given when it is first met, and never again to another.
+    fn stream_of(&mut self, lane: u16, epoch: u64) -> u32 {
+        let streams = &mut self.world.lanes[usize::from(lane)].streams;
+        if let Some((_, stream)) = streams.iter().find(|(known, _)| *known == epoch) {
+            return *stream;
+        }
         self.streams += 1;
+        streams.push((epoch, self.streams));
         self.streams
     }
 }

@@ -81,7 +81,7 @@ impl Out {
             }
             match connection.subscriptions[usize::from(subscription)].mode {
                 // What joins gets the state after this event.
-                Mode::Vacant | Mode::Joining => continue,
+                Mode::Vacant | Mode::Joining | Mode::Replaying => continue,
                 Mode::Dirty => {
                     connection.merge(subscription, seq);
                     continue;
@@ -186,7 +186,9 @@ impl Out {
         let ready = world.is_ready(topic);
         for subscriber in &topic.subscribers {
             let Some(connection) = self.connections.at(subscriber.connection) else { continue };
-            if connection.phase == Phase::Open {
+            let mode = connection.subscriptions[usize::from(subscriber.subscription)].mode;
+            // Who is told what he missed comes to this point by himself.
+            if connection.phase == Phase::Open && mode != Mode::Replaying {
                 connection.forget(subscriber.subscription);
                 self.join(ready, subscriber.connection, subscriber.subscription);
             }

@@ -130,7 +130,8 @@ impl Plan {
     ) -> Served {
         let Some(topic) = world.topics.get(subscription.topic) else { return Served::Nothing };
         let joining = subscription.mode == Mode::Joining;
-        if subscription.mode == Mode::Live || (joining && !world.is_ready(topic)) {
+        let waits = matches!(subscription.mode, Mode::Live | Mode::Replaying);
+        if waits || (joining && !world.is_ready(topic)) {
             return Served::Nothing;
         }
         if world.is_open(topic) {

@@ -1,4 +1,5 @@
-//! Going on where a client left: its cursor, judged, and the trades after it, from the ring.
+//! Going on where a client left: its cursor, judged, and the trades after it, from the ring; see `replay` for those that
+//! it does not hold.
 
 use shm_abi::cursor::Cursor;
 use shm_abi::record::{Body, Record};
@@ -11,6 +12,7 @@ use super::events::{stamps_of, trade_of};
 use super::subscribe::Joined;
 use super::types::{ConnectionId, Now};
 use crate::dialect::{Delta, GapReason, Outgoing, Refusal, Snapshot};
+use crate::replay::Start;
 
 /// Bytes of a client's text that are repeated to it.
 const QUOTED_BYTES: usize = 64;
@@ -56,7 +58,8 @@ impl Shard {
         }
     }
 
-    fn cannot_resume(&mut self, id: ConnectionId, joined: &Joined, reason: GapReason, cursor: &str) {
+    pub(super) fn cannot_resume(&mut self, id: ConnectionId, joined: &Joined, reason: GapReason, cursor: &str) {
+        self.out.stats.resume_refusals += 1;
         let topic = &self.world.topics[joined.topic];
         let stream = self.world.lanes[usize::from(topic.lane)].stream;
         let subject = self.world.subject(topic);
@@ -67,17 +70,20 @@ impl Shard {
 
     /// Delivers the trades after a cursor, or says why they cannot be.
     pub(super) fn resume(&mut self, id: ConnectionId, joined: &[Joined], at: &Cursor, cursor: &str, now: Now) {
-        let mut resuming = Vec::new();
+        let (mut resuming, mut older) = (Vec::new(), Vec::new());
         let mut lane = 0;
         for joined in joined {
             let topic = &self.world.topics[joined.topic];
             let this = &self.world.lanes[usize::from(topic.lane)];
-            let reason = if this.name != at.lane.as_str() || this.epoch != at.epoch {
+            let near = |end: u64| end - at.seq <= self.world.limits.resume_slots.into();
+            let reason = if this.name != at.lane.as_str() {
                 GapReason::OtherEpoch
-            } else if at.seq > this.cursor_seq {
+            } else if this.epoch == at.epoch && at.seq > this.cursor_seq {
                 GapReason::Ahead
-            } else if this.cursor_seq - at.seq > self.world.limits.resume_slots.into() {
-                GapReason::TooOld
+            } else if this.epoch != at.epoch || !near(this.cursor_seq) {
+                lane = topic.lane;
+                older.push(*joined);
+                continue;
             } else {
                 lane = topic.lane;
                 let instrument_id = self.world.instruments[topic.instrument].id;
@@ -86,19 +92,50 @@ impl Shard {
             };
             self.cannot_resume(id, joined, reason, cursor);
         }
-        if resuming.is_empty() {
-            return;
-        }
         let mut frames = Vec::new();
-        if !self.missed_trades(id, lane, at.seq, &mut resuming, &mut frames, now) {
-            for Resuming { joined, .. } in resuming {
-                self.cannot_resume(id, &joined, GapReason::TooOld, cursor);
-            }
-            return;
+        if !resuming.is_empty() && !self.missed_trades(id, lane, at.seq, &mut resuming, &mut frames, now) {
+            older.extend(resuming.drain(..).map(|resuming| resuming.joined));
+            frames.clear();
+        }
+        if !older.is_empty() {
+            self.resume_older(id, lane, &older, at, cursor, now);
         }
         self.out.connections.answer(id.index, &frames, &self.world.limits, &mut self.out.stats);
         for Resuming { joined, .. } in resuming {
             self.go_on(id, &joined);
+        }
+    }
+
+    /// Delivers every trade from a time on.
+    pub(super) fn replay_from(&mut self, id: ConnectionId, joined: &[Joined], ns: u64, now: Now) {
+        let mut rest = joined.to_vec();
+        let text = ns.to_string();
+        while let Some(first) = rest.first() {
+            let lane = self.world.topics[first.topic].lane;
+            let (of_lane, others) =
+                rest.iter().copied().partition(|it: &Joined| self.world.topics[it.topic].lane == lane);
+            rest = others;
+            let of_lane: Vec<Joined> = of_lane;
+            if self.replays.enabled {
+                self.begin_replay(id, lane, &of_lane, Start::Time(ns), &text, now);
+                continue;
+            }
+            for joined in &of_lane {
+                self.cannot_resume(id, joined, GapReason::Unreadable, &text);
+            }
+        }
+    }
+
+    /// The ring does not hold what was missed: the journal may.
+    fn resume_older(&mut self, id: ConnectionId, lane: u16, joined: &[Joined], at: &Cursor, cursor: &str, now: Now) {
+        if self.replays.enabled {
+            let start = Start::After { epoch: at.epoch, seq: at.seq };
+            return self.begin_replay(id, lane, joined, start, quoted(cursor), now);
+        }
+        let current = self.world.lanes[usize::from(lane)].epoch == at.epoch;
+        let reason = if current { GapReason::TooOld } else { GapReason::OtherEpoch };
+        for joined in joined {
+            self.cannot_resume(id, joined, reason, cursor);
         }
     }
 
@@ -145,7 +182,7 @@ impl Shard {
     }
 
     /// A topic whose missed trades are told goes on live: an empty snapshot names the number that the next one follows.
-    fn go_on(&mut self, id: ConnectionId, joined: &Joined) {
+    pub(super) fn go_on(&mut self, id: ConnectionId, joined: &Joined) {
         let topic = &self.world.topics[joined.topic];
         let (seq, stamps) = (topic.seq, topic.stamps);
         let (subject, place) = (self.world.subject(topic), self.world.place(topic.lane, seq));

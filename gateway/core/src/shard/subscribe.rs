@@ -24,6 +24,17 @@ pub(super) struct Joined {
     pub(super) again: bool,
 }
 
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Begin<'c> {
+    /// With a snapshot.
+    Now,
+    /// Behind what is known.
+    Cursor(&'c str),
+    /// With what was published at a time, ns since the UNIX epoch.
+    From(u64),
+}
+
 impl Shard {
     pub(super) fn subscribe(
         &mut self,
@@ -31,9 +42,13 @@ impl Shard {
         request_id: Option<&RequestId>,
         channel: Channel,
         symbols: &[String],
-        cursor: Option<&str>,
+        begin: Begin<'_>,
         now: Now,
     ) {
+        let cursor = match begin {
+            Begin::Cursor(cursor) => Some(cursor),
+            _ => None,
+        };
         let judged = match cursor.map(judge).transpose() {
             Ok(judged) => judged,
             Err(refusal) => {
@@ -71,6 +86,7 @@ impl Shard {
             }
         }
         match judged {
+            None if let Begin::From(ns) = begin => self.replay_from(id, &joined, ns, now),
             None => self.begin(id, channel, &joined),
             Some(Judged::NoEpoch) => self.cannot_resume_all(id, &joined, cursor.unwrap_or_default()),
             Some(Judged::At(_)) if channel.is_state() => self.begin(id, channel, &joined),

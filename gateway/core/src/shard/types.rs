@@ -76,7 +76,7 @@ pub struct Flushed {
     pub newest_ns: u64,
 }
 
-/// Public numbers of a shard. All but the last four only rise.
+/// Public numbers of a shard. All but the last five only rise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Records read.
@@ -109,6 +109,16 @@ pub struct Stats {
     pub laps: u64,
     /// Records about instruments whose id is beyond what a shard keeps.
     pub ignored: u64,
+    /// Resumes that were begun from the journal.
+    pub replays: u64,
+    /// Events told from journal or ring to those who resume from the journal.
+    pub replayed: u64,
+    /// Bytes of their frames.
+    pub replayed_bytes: u64,
+    /// Resumes that were refused, each told its client why.
+    pub resume_refusals: u64,
+    /// Resumes that read the journal now.
+    pub replaying: u64,
     /// Connections.
     pub connections: u64,
     /// Subscriptions.

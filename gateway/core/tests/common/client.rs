@@ -21,6 +21,10 @@ pub struct Held {
     pub merged: u64,
     /// Trades told since the last snapshot.
     pub trades: Vec<u64>,
+    /// Trades told since the subscription, in whatever form of update.
+    pub history: Vec<u64>,
+    /// What was missed comes from the journal: what is said of the lane does not concern it.
+    pub replaying: bool,
 }
 
 /// See the module.
@@ -110,6 +114,13 @@ impl Client {
                 let held = self.topics.get_mut(&key(frame)).expect("a gap of a topic that is not subscribed");
                 held.waiting = true;
             }
+            "replay" => self.replay(frame),
+            "replay_gap" => {
+                let held = self.topics.get_mut(&key(frame)).expect("a gap of a topic that is not subscribed");
+                assert!(held.replaying);
+                assert_eq!(number(&frame["prev"]), held.seq, "the chain");
+                held.seq = number(&frame["last"]);
+            }
             "lane_gap" if frame["reason"] == "lapped" => self.lapped(frame, markets),
             "restart" if frame["reason"] != "session" => self.restarted(frame, markets),
             _ => {}
@@ -139,6 +150,19 @@ impl Client {
                 None if known && dialect::channel(channel) == Channel::Trades => {}
                 None => held.waiting = true,
             }
+        }
+    }
+
+    /// The topics go on in another stream, behind a number.
+    fn replay(&mut self, frame: &Value) {
+        let channel = number(&frame["channel"]);
+        for symbol in frame["symbols"].as_array().unwrap() {
+            let held = self.topics.get_mut(&(symbol.as_str().unwrap().to_string(), channel)).expect("subscribed");
+            if !frame["old"].is_null() {
+                assert_eq!(held.stream, number(&frame["old"][0]), "the stream that is over");
+            }
+            (held.waiting, held.replaying) = (false, true);
+            (held.stream, held.seq) = (number(&frame["stream"]), number(&frame["seq"]));
         }
     }
 
@@ -191,6 +215,7 @@ impl Client {
         }
         assert!(held.waiting || held.stream != number(&frame["stream"]) || seq >= held.seq, "backwards");
         (held.waiting, held.seq, held.stream) = (false, seq, number(&frame["stream"]));
+        held.replaying = false;
         held.trades.clear();
     }
 
@@ -210,7 +235,10 @@ impl Client {
         }
         held.seq = seq;
         match channel {
-            Channel::Trades => held.trades.push(seq),
+            Channel::Trades => {
+                held.trades.push(seq);
+                held.history.push(seq);
+            }
             Channel::Depth(levels) => apply(&mut held.state, &frame["delta"], levels.count()),
             _ => held.state = frame["delta"].clone(),
         }
@@ -232,7 +260,7 @@ impl Client {
 
     fn lapped(&mut self, frame: &Value, markets: &[Market]) {
         let (stream, first) = (number(&frame["stream"]), number(&frame["first"]));
-        for (key, held) in &mut self.topics {
+        for (key, held) in self.topics.iter_mut().filter(|(_, held)| !held.replaying) {
             if dialect::channel(key.1) != Channel::Trades {
                 held.waiting = true;
             } else if !held.waiting && held.stream == stream {
@@ -246,7 +274,7 @@ impl Client {
 
     fn restarted(&mut self, frame: &Value, markets: &[Market]) {
         let (stream, end) = (number(&frame["old_stream"]), number(&frame["drained_to"]));
-        for (key, held) in &mut self.topics {
+        for (key, held) in self.topics.iter_mut().filter(|(_, held)| !held.replaying) {
             if dialect::channel(key.1) == Channel::Trades && !held.waiting && held.stream == stream {
                 let model = markets[stream as usize - 1].model(&key.0);
                 let told = between(model, key.1, held.seq, end.saturating_sub(1));

@@ -103,6 +103,15 @@ fn words(outgoing: &Outgoing<'_>) -> Value {
             let topic = topic(subject);
             json!({"t": "resume_gap", "topic": topic, "stream": stream, "reason": reason.name(), "cursor": cursor})
         }
+        Outgoing::Replay { channel, symbols, place, old } => {
+            let old = old.map(|(stream, old)| json!([stream, old.epoch, old.drained_to, old.end]));
+            json!({"t": "replay", "channel": channel.index(), "symbols": symbols, "stream": place.stream,
+                   "epoch": place.epoch, "seq": place.seq, "old": old})
+        }
+        Outgoing::ReplayGap { subject, stream, prev, first, last } => {
+            json!({"t": "replay_gap", "topic": topic(subject), "stream": stream, "prev": prev, "first": first,
+                   "last": last})
+        }
         Outgoing::LaneGap { place, reason, first, last } => {
             json!({"t": "lane_gap", "stream": place.stream, "seq": place.seq, "reason": reason.name(),
                    "first": first, "last": last})
@@ -137,7 +146,8 @@ impl Dialect for Plain {
         let command = match op {
             "subscribe" => {
                 let (channel, cursor, symbols) = of_topics().ok_or_else(refusal)?;
-                Command::Subscribe { channel, symbols, cursor }
+                let from = cursor.as_deref().and_then(|text| text.strip_prefix('@')?.parse().ok());
+                Command::Subscribe { channel, symbols, cursor: cursor.filter(|_| from.is_none()), from }
             }
             "unsubscribe" => {
                 let (channel, _, symbols) = of_topics().ok_or_else(refusal)?;

@@ -11,7 +11,7 @@ use shm_abi::record::{
     Head, INSTRUMENT_NONE, PRICE_NONE, QUANTITY_NONE, Restart, Side, StatusCause, TradingStatus, flag, kind,
     restart_body, restart_reason, side, status_body, trade_code,
 };
-use shm_abi::segment::{LaneWriter, Segment};
+use shm_abi::segment::{Identity, LaneWriter, Segment};
 
 use super::client;
 use super::rng::Rng;
@@ -66,8 +66,13 @@ fn words(head: &Head, body: [u64; 3]) -> [u64; 7] {
 }
 
 impl Market {
-    /// An epoch whose ring has `slots`, with a restart record at number 0.
+    /// Epoch 1, whose ring has `slots`, with a restart record at number 0.
     pub fn new(slots: usize, live: bool) -> Market {
+        Market::of_epoch(slots, live, 1)
+    }
+
+    /// The same of another epoch.
+    pub fn of_epoch(slots: usize, live: bool, epoch: u64) -> Market {
         let plan = Plan {
             lane: "lane0".into(),
             orders_slots: 1024,
@@ -75,7 +80,9 @@ impl Market {
             instruments: 16,
             depth_bytes: 1 << 16,
         };
-        let mut writer = LaneWriter::anonymous(&plan).unwrap();
+        let mut writer =
+            LaneWriter::anonymous_as(&plan, Identity { epoch, incarnation: epoch, old_epoch: epoch - 1, flags: 0 })
+                .unwrap();
         if live {
             writer.set_state(State::Live);
         }

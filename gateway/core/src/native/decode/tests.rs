@@ -14,7 +14,7 @@ fn symbols(names: &[&str]) -> Vec<String> {
 }
 
 fn subscribe(channel: Channel, names: &[&str], cursor: Option<&str>) -> Command {
-    Command::Subscribe { channel, symbols: symbols(names), cursor: cursor.map(str::to_owned) }
+    Command::Subscribe { channel, symbols: symbols(names), cursor: cursor.map(str::to_owned), from: None }
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_is_no_object_is_refused() {
 fn fields_are_judged_by_name() {
     let ops = "subscribe, unsubscribe, list or ping";
     let ids = "an integer below 2^53, or a text of at most 64 bytes";
-    let fields = "op, id, channel, symbols, levels or cursor";
+    let fields = "op, id, channel, symbols, levels, cursor or from";
     let long = "é".repeat(33);
     let table: &[(&str, String)] = &[
         // op
