@@ -424,6 +424,8 @@ extern "C" {
 #define TL_FEED_COUNTER_LINE_B_LEAD_NS      43
 #define TL_FEED_COUNTER_LINE_B_STATE        44
 #define TL_FEED_COUNTER_LINE_B_KERNEL_DROPS 45
+#define TL_FEED_COUNTER_SOURCE_DONE         46
+#define TL_FEED_COUNTER_SOURCE_TOTAL        47
 /* END GENERATED */
 
 /* ---- Words -------------------------------------------------------------------------------------------------------- */

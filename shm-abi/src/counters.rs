@@ -189,6 +189,10 @@ counters! {
         LineBState = "line_b_state",
         /// Line B: datagrams that the kernel dropped before they were taken.
         LineBKernelDrops = "line_b_kernel_drops",
+        /// Of a replay: how much of its source was read; bytes of a file, slots of a journal.
+        SourceDone = "source_done",
+        /// How much there is, in the same unit; 0: no replay, or not known.
+        SourceTotal = "source_total",
     }
 }
 

@@ -1,9 +1,11 @@
 //! `ticklane`: the operator's tool. One module per subcommand; this file only chooses.
 
+mod children;
 mod control;
 mod error;
 mod event;
 mod format;
+mod play;
 mod progress;
 mod runtime;
 mod screen;
@@ -42,8 +44,12 @@ enum Command {
     Tail(tail::Args),
     /// Write a file of ticks, DBN or Parquet, from the journal of a lane.
     Export(Box<ticks::ExportArgs>),
-    /// Make a journal of a file of ticks.
-    Import(ticks::ImportArgs),
+    /// Make a journal of a file of ticks: DBN, or ITCH.
+    Import(Box<ticks::ImportArgs>),
+    /// Play a recording to everybody who reads a lane: a journal, an ITCH file, a capture, or a DBN file.
+    Replay(Box<play::ReplayArgs>),
+    /// Change the pace of a replay: pause, step N, max, or how many times as fast.
+    Pace(control::PaceArgs),
     /// Show the feeds of a running engine: states, addresses, sessions, counts.
     Feeds(control::FeedsArgs),
     /// Connect a feed, also out of a pause or to its failover.
@@ -73,6 +79,8 @@ fn main() -> ExitCode {
         Command::Tail(args) => tail::run(&args, &stop),
         Command::Export(args) => ticks::run_export(&args, &stop),
         Command::Import(args) => ticks::run_import(&args, &stop),
+        Command::Replay(args) => play::run_replay(&args, &stop),
+        Command::Pace(args) => control::run_pace(&args, &stop),
         Command::Feeds(args) => control::run_feeds(&args, &stop),
         Command::Connect(args) => control::run_connect(&args, &stop),
         Command::Disconnect(args) => control::run_disconnect(&args, &stop),
@@ -139,6 +147,9 @@ mod tests {
                 &["define", "feed", "x", "--lane=l", "--protocol=p", "--address=h:1", "--set=a"],
                 ErrorKind::ValueValidation,
             ),
+            ("no steps", &["pace", "day", "step", "0"], ErrorKind::ValueValidation),
+            ("odd pace", &["pace", "day", "quick"], ErrorKind::ValueValidation),
+            ("replay of nothing", &["replay"], ErrorKind::MissingRequiredArgument),
             ("bad instance", &["up", "--instance", "../x"], ErrorKind::ValueValidation),
         ];
         for (name, words, want) in table {

@@ -11,7 +11,8 @@ use wire::soupbin::frame;
 
 use crate::bus::{assert_same, record};
 use crate::harness::{Dir, data, feed_counter, lane_counter, wait_until};
-use crate::multicast::{Day, day, start_engine, undisturbed};
+use crate::multicast::{Day, day, start_engine, undisturbed, write_config};
+use crate::start_up::{assert_refused, bounded};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// When the captures of these tests begin: in the afternoon of 2020-01-30.
@@ -29,7 +30,7 @@ fn ended(segment: &Segment) -> bool {
 
 /// Plays a capture whole.
 fn play(dir: &Dir, path: &Path, feed: &str) -> (crate::harness::Process, Segment) {
-    let (engine, segment) = start_engine(dir, &format!("pcap = {path:?}\npcap_pace = \"max\"\n{feed}"));
+    let (engine, segment) = start_engine(dir, &format!("replay = {{ file = {path:?}, pace = \"max\" }}\n{feed}"));
     wait_until("the end of the capture", || ended(&segment));
     (engine, segment)
 }
@@ -68,7 +69,7 @@ fn both_lines_of_a_capture_make_one_feed() {
     assert_same("capture", &record(&segment), &undisturbed(&day));
     assert_eq!(lane_counter(&segment, LaneCounter::Gaps), 0);
     wait_until("the log", || engine.log().contains("capture is cut"));
-    assert!(engine.log().contains("capture played"), "{}", engine.log());
+    assert!(engine.log().contains("recording played"), "{}", engine.log());
     // One line alone has lost a quarter: all of it declared, by the recorded clock and not by ours.
     std::fs::write(&path, &capture[..whole]).unwrap();
     let dir = Dir::new();
@@ -153,13 +154,27 @@ fn real_captures_of_numbered_packets_are_taken_where_they_begin() {
 }
 
 #[test]
-fn what_is_no_capture_is_told_and_harms_nobody() {
+fn recordings_that_cannot_be_played_are_refused_by_name() {
     let files = Dir::new();
-    let path = files.path("noise.pcap");
-    std::fs::write(&path, [7; 5_000]).unwrap();
-    let dir = Dir::new();
-    let (engine, segment) = play(&dir, &path, "protocol = \"moldudp64-itch\"\n");
-    wait_until("the log", || engine.log().contains("capture cannot be played"));
-    assert_eq!(lane_counter(&segment, LaneCounter::Received), 0);
-    assert!(engine.terminate().success());
+    let (noise, capture) = (files.path("noise.pcap"), files.path("empty.pcap"));
+    std::fs::write(&noise, [7; 5_000]).unwrap();
+    std::fs::write(&capture, encode::file_header()).unwrap();
+    let folder = files.path("journal");
+    std::fs::create_dir(&folder).unwrap();
+    let missing = files.path("missing");
+    let table = [
+        ("noise", &noise, "moldudp64-itch", "pace = \"max\"", &["noise.pcap", "[07, 07, 07, 07]", "a capture"][..]),
+        ("missing", &missing, "moldudp64-itch", "pace = \"max\"", &["missing", "No such file"]),
+        ("records", &folder, "moldudp64-itch", "pace = \"max\"", &["records of a bus", "protocol = \"recorded\""]),
+        ("messages", &capture, "recorded", "pace = \"max\"", &["messages of a venue"]),
+        ("pace", &capture, "moldudp64-itch", "pace = 0", &["replay.pace = 0", "0.001 to 1000000"]),
+        ("entered", &capture, "moldudp64-itch", "from = \"1\"", &["replay.from", "only a journal"]),
+    ];
+    for (name, path, protocol, more, parts) in table {
+        let dir = Dir::new();
+        let feed = format!("protocol = \"{protocol}\"\nreplay = {{ file = {path:?}, {more} }}\n");
+        let mut engine = bounded("ticklane-engine");
+        engine.arg("--config").arg(write_config(&dir, &feed));
+        assert_refused(name, &engine.output().unwrap(), 2, parts);
+    }
 }

@@ -24,4 +24,5 @@ mod lanes;
 mod misfortunes;
 mod multicast;
 mod real_input;
+mod replay;
 mod start_up;

@@ -88,7 +88,7 @@ fn free_address() -> String {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-fn write_config(dir: &Dir, feed: &str) -> PathBuf {
+pub fn write_config(dir: &Dir, feed: &str) -> PathBuf {
     let text = format!(
         r#"
 [engine]

@@ -15,11 +15,11 @@ use market::ingest::{Output, Predecessor, begin_sequence};
 use market::itch::{FeedRole, Itch, ItchConfig};
 use market::{DepthPlan, Normaliser};
 use shm_abi::counters::LaneCounter;
-use shm_abi::layout::{FeedState, HEARTBEAT_INTERVAL_NS};
+use shm_abi::layout::{FLAG_REPLAY, FeedState, HEARTBEAT_INTERVAL_NS};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter, SegmentError, SleeperFlag, wake_socket};
-use shm_abi::sys::{monotonic_ns, realtime_ns, send_descriptor};
+use shm_abi::sys::{monotonic_ns, send_descriptor};
 
-use crate::config::{ClientType, EnginePlan, LanePlan, LockMemory};
+use crate::config::{ClientType, EnginePlan, LanePlan, LockMemory, Transport};
 use crate::ids::IdStore;
 use crate::record::{self, RecordError, Settled};
 use crate::rt;
@@ -71,24 +71,32 @@ impl Lane {
             let told = Predecessor::read(&segment);
             (segment, told)
         });
-        let predecessor = before.as_ref().map(|(_, told)| *told);
+        // A recording begins where it begins, whatever stood there before.
+        let predecessor = before.as_ref().map(|(_, told)| *told).filter(|_| plan.feed.replay.is_none());
         let journal = whole.journal.enabled.then(|| record::settle(whole, lane, before.as_ref())).transpose()?;
         drop(before);
-        let identity = Identity::random(predecessor.map_or(0, |found| found.old_epoch)).map_err(system)?;
+        let random = Identity::random(predecessor.map_or(0, |found| found.old_epoch)).map_err(system)?;
+        let flags = if plan.feed.replay.is_some() { FLAG_REPLAY } else { 0 };
+        let identity = Identity { flags, ..random };
+        let begins_ns = plan.feed.begins_ns();
         // All of it before the segment has its name: an engine killed at any moment leaves a whole predecessor.
         let mut writer = lock.create_with(&plan.plan, identity, |writer| {
             writer.prefault();
             let mut feed = writer.feed(0);
             feed.set_name(&plan.feed.name);
             feed.set_state(FeedState::Idle);
-            begin_sequence(writer, &mut feed, predecessor.as_ref(), realtime_ns());
+            // Records of the bus bring their own beginning.
+            if !matches!(plan.feed.transport, Transport::Records) {
+                begin_sequence(writer, &mut feed, predecessor.as_ref(), begins_ns);
+            }
             writer.heartbeat(monotonic_ns());
         })?;
         lock_memory(engine.lock_memory, &writer, lane)?;
         let sleepers = SleeperFlag::create().map_err(system)?;
         let wake_socket = engine.runtime_dir.join(wake_socket(lane));
         open_wake_door(&wake_socket, lane, sleepers.file().try_clone().map_err(system)?)?;
-        let normaliser = normaliser(plan, ids).map_err(|source| LaneError::Market { lane: lane.clone(), source })?;
+        let normaliser =
+            normaliser(plan, ids, begins_ns).map_err(|source| LaneError::Market { lane: lane.clone(), source })?;
         writer.counters.set(LaneCounter::OrderLimit, plan.config.max_orders as u64);
         let calendar = plan.feed.calendar.clone();
         let midnight = Box::new(move |now_ns| calendar.midnight_ns(now_ns));
@@ -111,7 +119,7 @@ impl Lane {
 }
 
 /// The books of what a lane's feed speaks.
-fn normaliser(plan: &LanePlan, ids: IdStore) -> Result<Normaliser<IdStore>, market::itch::ConfigError> {
+fn normaliser(plan: &LanePlan, ids: IdStore, begins_ns: u64) -> Result<Normaliser<IdStore>, market::itch::ConfigError> {
     let limits = BookLimits {
         max_orders: plan.config.max_orders,
         max_levels: plan.config.max_levels,
@@ -124,7 +132,7 @@ fn normaliser(plan: &LanePlan, ids: IdStore) -> Result<Normaliser<IdStore>, mark
     }
     let config = ItchConfig {
         venue,
-        midnight_ns: plan.feed.calendar.midnight_ns(realtime_ns()),
+        midnight_ns: plan.feed.calendar.midnight_ns(begins_ns),
         limits,
         depth,
         dialect: plan.feed.dialect,

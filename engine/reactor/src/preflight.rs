@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::config::{EnginePlan, Wait};
+use crate::config::{EnginePlan, Transport, Wait};
+use crate::feed::replay::{Kind, sniff};
 use crate::rt::{MEMLOCK_MIN_BYTES, RING_DEPTH};
 use crate::sys;
 
@@ -27,6 +28,8 @@ pub(crate) enum Obstacle {
          cpuset or CPUAffinity= of the service"
     )]
     JournalCore { core: usize, allowed: Vec<usize> },
+    #[error("feed {feed}: {seen}; wanted: {wanted}")]
+    Replay { feed: String, seen: String, wanted: &'static str },
     #[error("{field} = {path}: {seen}; wanted: an existing directory of ours; {remedy}")]
     Directory { field: &'static str, path: String, seen: String, remedy: String },
 }
@@ -36,6 +39,7 @@ pub(crate) fn check(plan: &EnginePlan) -> Result<(), Obstacle> {
     check_directory("engine.runtime_dir", &plan.engine.runtime_dir)?;
     check_directory("engine.state_dir", &plan.engine.state_dir)?;
     check_cores(plan, &sys::allowed_cores())?;
+    check_replays(plan)?;
     check_memlock(sys::memlock_limit())?;
     check_io_uring(sys::probe_io_uring(RING_DEPTH as u32))
 }
@@ -61,6 +65,40 @@ fn check_cores(plan: &EnginePlan, allowed: &[usize]) -> Result<(), Obstacle> {
     for lane in &plan.lanes {
         if let Some(core) = lane.config.core.filter(|core| !allowed.contains(core)) {
             return Err(Obstacle::Core { lane: lane.plan.lane.clone(), core, allowed: allowed.to_vec() });
+        }
+    }
+    Ok(())
+}
+
+/// Recordings are looked at before anything is made of them.
+fn check_replays(plan: &EnginePlan) -> Result<(), Obstacle> {
+    for lane in &plan.lanes {
+        let feed = &lane.feed;
+        let Some(replay) = &feed.replay else { continue };
+        let obstacle = |seen: String, wanted| Obstacle::Replay { feed: feed.name.clone(), seen, wanted };
+        let kind =
+            sniff(&replay.file).map_err(|seen| obstacle(seen, "a recording that can be read, in replay.file"))?;
+        let path = replay.file.display();
+        match (kind, &feed.transport) {
+            (Kind::Capture { .. } | Kind::Messages, Transport::Records) => {
+                let seen = format!("{path} has messages of a venue");
+                return Err(obstacle(seen, "the protocol that they are of instead of \"recorded\""));
+            }
+            (Kind::Dbn | Kind::Journal, Transport::Soup(_) | Transport::Datagrams(_)) => {
+                return Err(obstacle(format!("{path} has records of a bus"), "protocol = \"recorded\""));
+            }
+            (Kind::Messages, _) if !feed.calendar.has_date() => {
+                let seen = format!("{path} does not say of which day it is");
+                return Err(obstacle(seen, "trading_date = \"YYYY-MM-DD\""));
+            }
+            (Kind::Journal, _) if plan.journal.enabled => {
+                let ours = plan.journal.folder(&plan.engine, &lane.plan.lane);
+                if ours.canonicalize().ok().is_some_and(|ours| replay.file.canonicalize().ok() == Some(ours)) {
+                    let seen = format!("{path} is where this lane is recorded");
+                    return Err(obstacle(seen, "another lane, another journal.dir, or journal.enabled = false"));
+                }
+            }
+            _ => {}
         }
     }
     Ok(())

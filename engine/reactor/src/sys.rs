@@ -406,6 +406,20 @@ pub(crate) fn probe_io_uring(entries: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Maps a file to be read from its beginning to its end.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn map_file(file: &std::fs::File) -> io::Result<memmap2::Mmap> {
+    // SAFETY: the map is only read, as bytes of any value. A file that is cut while it is mapped ends the process by a
+    // signal, and one that is changed gives other bytes: parsers take any. That is for recordings that an operator names
+    // in the config, never for anything that comes from outside.
+    let map = unsafe { memmap2::Mmap::map(file) }?;
+    // Only a hint.
+    let _ = map.advise(memmap2::Advice::Sequential);
+    Ok(map)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ pub use reply::{
     Change, ControlCounters, DefinedReport, DefinitionsPage, DemandReport, FeedAddress, FeedStatus, FeedsPage,
     LineStatus, Outcome, PacketCounts, Refusal, RefusalCode, ReloadReport, Reply, Response, TapEnd, TapEvent,
 };
-pub use request::{AddressChoice, Command, InstrumentName, Request, Right, TapSource, read_request};
+pub use request::{AddressChoice, Command, InstrumentName, PaceChange, Request, Right, TapSource, read_request};
 
 /// Version of the messages. A server refuses another and names both.
 pub const VERSION: u32 = 1;

@@ -78,6 +78,13 @@ pub enum Command {
         /// At most [`DEMAND_INSTRUMENTS_MAX`].
         instruments: Vec<InstrumentName>,
     },
+    /// Change the pace of a replay, or let a paused one go on by some events.
+    Pace {
+        /// The feed's name.
+        feed: String,
+        /// What it shall do.
+        pace: PaceChange,
+    },
     /// Copies of packets, decoded, until the limit, the end of the source, or the end of the connection.
     Tap {
         /// Of what.
@@ -86,6 +93,38 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
     },
+}
+
+/// What a replay is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PaceChange {
+    /// Stop before the next event.
+    Pause {},
+    /// Play so many events more, then stop; counted from those that were asked for before.
+    Step {
+        /// At least 1.
+        events: u64,
+    },
+    /// Go on, so many times as fast as it was recorded.
+    Times {
+        /// 0.001 to 1,000,000.
+        times: f64,
+    },
+    /// Go on as fast as it can be taken.
+    Max {},
+}
+
+impl PaceChange {
+    fn check(self) -> Result<(), Refusal> {
+        match self {
+            PaceChange::Step { events: 0 } => Err(Refusal::value("events", 0, "at least 1")),
+            PaceChange::Times { times } if !(0.001..=1e6).contains(&times) => {
+                Err(Refusal::value("times", times, "0.001 to 1000000"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Which of a feed's addresses.
@@ -169,6 +208,7 @@ impl Command {
             Command::Undefine { .. } => "undefine",
             Command::Definitions { .. } => "definitions",
             Command::Demand { .. } => "demand",
+            Command::Pace { .. } => "pace",
             Command::Tap { .. } => "tap",
         }
     }
@@ -192,6 +232,7 @@ impl Command {
                 Err(Refusal::value("wait_ms", wait_ms, format!("0 to {WAIT_MS_MAX}")))
             }
             Command::Define(definition) => definition.check(),
+            Command::Pace { pace, .. } => pace.check(),
             Command::Demand { instruments } if instruments.len() > DEMAND_INSTRUMENTS_MAX => Err(Refusal {
                 code: RefusalCode::Limit,
                 ..Refusal::value("instruments", instruments.len(), format!("at most {DEMAND_INSTRUMENTS_MAX}"))

@@ -37,6 +37,14 @@ fn golden_bytes() {
             r#"{"demand":{"instruments":[{"venue":"XNAS","symbol":"AAPL"}]}}"#,
         ),
         (
+            Command::Pace { feed: "day".into(), pace: PaceChange::Step { events: 3 } },
+            r#"{"pace":{"feed":"day","pace":{"step":{"events":3}}}}"#,
+        ),
+        (
+            Command::Pace { feed: "day".into(), pace: PaceChange::Times { times: 2.5 } },
+            r#"{"pace":{"feed":"day","pace":{"times":{"times":2.5}}}}"#,
+        ),
+        (
             Command::Tap { source: TapSource::Feed { name: "dse".into() }, limit: Some(3) },
             r#"{"tap":{"source":{"feed":{"name":"dse"}},"limit":3}}"#,
         ),

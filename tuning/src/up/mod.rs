@@ -1,6 +1,5 @@
 //! `ticklane up`: an exchange, an engine and a gateway on this host, started and stopped together.
 
-mod children;
 mod config;
 mod watch;
 
@@ -16,9 +15,9 @@ use std::time::{Duration, Instant};
 use shm_abi::layout::{State, is_lane_name};
 use ticklane_client::Lane;
 
+use crate::children::{Child, LOOK_INTERVAL, Relay};
 use crate::error::ToolError;
 use crate::runtime::{make_private_dir, user_base};
-use crate::up::children::{Child, LOOK_INTERVAL, Relay};
 use crate::up::config::{Choice, LANE};
 use crate::up::watch::Watch;
 

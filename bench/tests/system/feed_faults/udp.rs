@@ -289,6 +289,8 @@ fn nobody_answers_and_the_loss_is_declared_and_the_books_are_suspect_until_anoth
     channel.venue = serve(&channel.dirs[0], &day, &channel.lines, &more);
     wait_for_feed(channel.lane(), FeedCounter::SessionChanges, 1);
     channel.venue.say("start");
+    // Not by the next sequence: until the new session's first burst has ended it is that of the old one.
+    wait_until("both sessions", || lane_counter(channel.lane(), LaneCounter::Received) >= 2 * day.messages - 20);
     wait_for_sequence(channel.lane(), day.messages + 1);
     assert_eq!(lane_counter(channel.lane(), LaneCounter::Received), 2 * day.messages - 20);
     assert_eq!(lane_counter(channel.lane(), LaneCounter::Gaps), 1, "no other one");

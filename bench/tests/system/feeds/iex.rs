@@ -107,7 +107,8 @@ fn play(name: &str, protocol: &str, check: impl Fn(&Segment, &Told, &Value)) {
         return;
     };
     let dir = Dir::new();
-    let feed = format!("protocol = \"{protocol}\"\npcap = {capture:?}\npcap_pace = \"max\"\nvenue = \"IEXG\"\n");
+    let feed =
+        format!("protocol = \"{protocol}\"\nreplay = {{ file = {capture:?}, pace = \"max\" }}\nvenue = \"IEXG\"\n");
     let running = Running::start(&dir, SLOTS, &[("iex".into(), feed)]);
     let segment = &running.lanes[0];
     wait_until("the end of the capture", || {

@@ -37,8 +37,8 @@ fn play(dir: &Dir, captures: &[(String, Vec<Value>)], dialect: &str, more: &[(St
             let path = data(name).unwrap().canonicalize().unwrap();
             // A capture begins in the middle of a day, and each instrument has one writer.
             let feed = format!(
-                "protocol = \"moldudp64-itch\"\ndialect = \"{dialect}\"\nvenue = \"V{at}\"\npcap = {path:?}\n\
-                 pcap_pace = \"max\"\narbiter = {{ start = \"first-seen\" }}\n"
+                "protocol = \"moldudp64-itch\"\ndialect = \"{dialect}\"\nvenue = \"V{at}\"\n\
+                 replay = {{ file = {path:?}, pace = \"max\" }}\narbiter = {{ start = \"first-seen\" }}\n"
             );
             (format!("lane{at}"), feed)
         })

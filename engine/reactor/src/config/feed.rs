@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::Secret;
+use super::replay::ReplayTable;
 
 /// Protocols that a feed may speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -24,6 +25,9 @@ pub(crate) enum Protocol {
     /// IEX DEEP 1.0 over IEX-TP 1.0.
     #[serde(rename = "iex-deep")]
     IexDeep,
+    /// Records of the bus as they were: a journal or a DBN file.
+    #[serde(rename = "recorded")]
+    Recorded,
 }
 
 impl Protocol {
@@ -35,6 +39,7 @@ impl Protocol {
             Protocol::MoldUdp64Itch => "moldudp64-itch",
             Protocol::IexTops => "iex-tops",
             Protocol::IexDeep => "iex-deep",
+            Protocol::Recorded => "recorded",
         }
     }
 
@@ -115,11 +120,9 @@ pub(crate) struct FeedConfig {
     /// Limits of the lines. Datagrams only.
     #[serde(default)]
     pub(crate) arbiter: ArbiterTable,
-    /// A capture to read instead of a network.
+    /// A recording to play instead of a network.
     #[serde(default)]
-    pub(crate) pcap: Option<PathBuf>,
-    #[serde(default)]
-    pub(crate) pcap_pace: Pace,
+    pub(crate) replay: Option<ReplayTable>,
     /// Venue under which instruments are kept: ISO 10383 code.
     #[serde(default = "default_venue")]
     pub(crate) venue: String,
@@ -250,17 +253,6 @@ pub(crate) struct ArbiterTable {
     pub(crate) end_gap_limit_ms: Option<u64>,
     pub(crate) line_dead_after_ms: Option<u64>,
     pub(crate) line_degraded_after_ms: Option<u64>,
-}
-
-/// How fast a capture is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Pace {
-    /// As it was recorded.
-    #[default]
-    Recorded,
-    /// As fast as it can be taken.
-    Max,
 }
 
 fn default_venue() -> String {

@@ -4,6 +4,7 @@
 mod feed;
 mod net;
 mod plan;
+mod replay;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,9 +13,10 @@ use journal::JournalConfig;
 use serde::Deserialize;
 use shm_abi::layout::{DEPTH_CLASSES, Layout, Plan, depth_bytes, is_lane_name};
 
-pub(crate) use feed::{ClientType, FeedConfig, Pace};
+pub(crate) use feed::{ClientType, FeedConfig};
 pub(crate) use net::{AllowList, LinePlan};
 pub(crate) use plan::{DatagramPlan, FeedPlan, SoupPlan, Transport};
+pub(crate) use replay::{Pace, ReplayPlan};
 
 use crate::control::ControlConfig;
 

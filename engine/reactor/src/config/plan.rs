@@ -1,6 +1,6 @@
 //! One feed's settings, checked and in the types that the code works with.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -11,9 +11,13 @@ use wire::multicast::{ArbiterConfig, NewSession, SessionKey, Start};
 use wire::soupbin::backoff::BackoffConfig;
 use wire::soupbin::client::{ClientConfig, ClientTimers};
 
-use super::feed::{ArbiterTable, ClientType, FeedConfig, NewSessionRule, Pace, Profile, Protocol, StartAt};
+use shm_abi::sys::realtime_ns;
+
+use super::feed::{ArbiterTable, ClientType, FeedConfig, NewSessionRule, Profile, Protocol, StartAt};
 use super::net::{AllowList, LinePlan, check_addresses, line};
+use super::replay::{ReplayPlan, plan_replay};
 use super::{ConfigError, Secret, refuse};
+use crate::feed::replay::{Kind, sniff};
 
 /// Everything that a feed needs, checked.
 #[derive(Debug, Clone)]
@@ -29,8 +33,8 @@ pub(crate) struct FeedPlan {
     /// What the feed listens to or dials, in order of preference.
     pub(crate) addresses: Vec<String>,
     pub(crate) transport: Transport,
-    /// A capture to read instead of a network.
-    pub(crate) pcap: Option<(PathBuf, Pace)>,
+    /// A recording to play instead of a network.
+    pub(crate) replay: Option<ReplayPlan>,
 }
 
 /// How messages reach us.
@@ -38,6 +42,8 @@ pub(crate) struct FeedPlan {
 pub(crate) enum Transport {
     Soup(SoupPlan),
     Datagrams(Box<DatagramPlan>),
+    /// No messages at all: records of the bus.
+    Records,
 }
 
 /// A SoupBinTCP feed.
@@ -79,6 +85,25 @@ impl Calendar {
     }
 }
 
+impl FeedPlan {
+    /// Time at which the feed begins, ns since the UNIX epoch: now, or when its recording does, as far as that tells.
+    pub(crate) fn begins_ns(&self) -> u64 {
+        match self.replay.as_ref().map(|replay| sniff(&replay.file)) {
+            None => realtime_ns(),
+            Some(Ok(Kind::Capture { first_ns })) => first_ns,
+            Some(Ok(Kind::Messages)) => self.calendar.midnight_ns(0),
+            Some(_) => 0,
+        }
+    }
+}
+
+impl Calendar {
+    /// Whether the day is known whatever the time.
+    pub(crate) fn has_date(&self) -> bool {
+        self.date.is_some()
+    }
+}
+
 /// Packets in a row behind their own line after which an IEX stream is taken to have started anew: two may be an echo.
 const RESTART_AFTER_BACKWARD: u8 = 3;
 
@@ -94,6 +119,7 @@ pub(super) fn plan_feed(feed: &FeedConfig, allow: &AllowList) -> Result<FeedPlan
     let dialect = dialect(feed)?;
     let calendar = calendar(feed)?;
     let (transport, addresses) = match feed.protocol.is_datagrams() {
+        _ if feed.protocol == Protocol::Recorded => (plan_records(feed)?, Vec::new()),
         false => (Transport::Soup(plan_soup(feed, dialect)?), feed.addresses.clone()),
         true => {
             let plan = plan_datagrams(feed, dialect, allow)?;
@@ -111,7 +137,7 @@ pub(super) fn plan_feed(feed: &FeedConfig, allow: &AllowList) -> Result<FeedPlan
         calendar,
         addresses,
         transport,
-        pcap: feed.pcap.clone().map(|path| (path, feed.pcap_pace)),
+        replay: plan_replay(feed)?,
     })
 }
 
@@ -192,6 +218,26 @@ fn login(
         .or_else(|error| refuse(format!("feed {}", feed.name), error, "a login that SoupBinTCP can carry"))
 }
 
+/// Records name their venue, times and instruments themselves.
+fn plan_records(feed: &FeedConfig) -> Result<Transport, ConfigError> {
+    for (name, absent) in [
+        ("addresses", feed.addresses.is_empty()),
+        ("lines", feed.lines.is_empty()),
+        ("rerequest", feed.rerequest.is_empty()),
+        ("glimpse", feed.glimpse.is_none()),
+        ("dialect", feed.dialect.is_none()),
+    ] {
+        if !absent {
+            return refuse(
+                format!("feed {}: {name}", feed.name),
+                "(given)",
+                "nothing of a network with protocol \"recorded\"",
+            );
+        }
+    }
+    Ok(Transport::Records)
+}
+
 fn receive_buffer(feed: &FeedConfig) -> Result<usize, ConfigError> {
     if !(128 << 10..=1 << 30).contains(&feed.receive_buffer_bytes) {
         let field = format!("feed {}: receive_buffer_bytes", feed.name);
@@ -202,7 +248,7 @@ fn receive_buffer(feed: &FeedConfig) -> Result<usize, ConfigError> {
 
 fn plan_soup(feed: &FeedConfig, dialect: &Dialect) -> Result<SoupPlan, ConfigError> {
     let field = |name: &str| format!("feed {}: {name}", feed.name);
-    if feed.addresses.is_empty() && feed.pcap.is_none() {
+    if feed.addresses.is_empty() && feed.replay.is_none() {
         return refuse(field("addresses"), "[]", "at least one \"host:port\"");
     }
     check_addresses(&field("addresses"), &feed.addresses)?;
@@ -226,7 +272,7 @@ fn plan_datagrams(feed: &FeedConfig, dialect: &Dialect, allow: &AllowList) -> Re
     if !feed.addresses.is_empty() {
         return refuse(field("addresses"), format!("{:?}", feed.addresses), "`lines` with a protocol of datagrams");
     }
-    if !(1..=2).contains(&feed.lines.len()) && (feed.pcap.is_none() || feed.lines.len() > 2) {
+    if !(1..=2).contains(&feed.lines.len()) && (feed.replay.is_none() || feed.lines.len() > 2) {
         return refuse(field("lines"), feed.lines.len(), "one line, or two: [{ address = \"239.1.1.1:26477\" }]");
     }
     let lines: Vec<LinePlan> =

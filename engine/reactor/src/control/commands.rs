@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use market::InstrumentIds;
 use shm_abi::control::{
     AddressChoice, Command, ControlCounters, DefinedReport, Definition, DefinitionKind, DefinitionsPage, DemandReport,
-    FeedDefinition, FeedsPage, InstrumentName, Outcome, Refusal, RefusalCode, Reply, TapSource,
+    FeedDefinition, FeedsPage, InstrumentName, Outcome, PaceChange, Refusal, RefusalCode, Reply, TapSource,
 };
 use shm_abi::layout::FeedState;
 use shm_abi::sys::realtime_ns;
@@ -97,6 +97,7 @@ impl Commands {
             Command::Disconnect { feed, address, wait_ms } => {
                 return answer(self.disconnect(&feed, address, wait_ms, now));
             }
+            Command::Pace { feed, pace } => self.pace(&feed, pace),
             Command::Reload {} => self.reload(),
             Command::Define(definition) => self.define(definition),
             Command::Undefine { kind, key } => self.undefine(kind, &key),
@@ -181,6 +182,21 @@ impl Commands {
         self.send(index, FeedCommand::Disconnect)?;
         let taken = facts.commands_taken;
         self.soon(Pending { feed: index, address_index: None, taken, deadline: now }, wait_ms, now)
+    }
+
+    fn pace(&mut self, name: &str, pace: PaceChange) -> Result<Reply, Refusal> {
+        let index = self.find(name)?;
+        let feed = &self.feeds[index];
+        if !feed.handle.identity.is_replay {
+            return Err(refuse(
+                RefusalCode::Conflict,
+                "feed",
+                name,
+                "a feed that plays a recording: a venue keeps its own pace",
+            ));
+        }
+        self.send(index, FeedCommand::Pace(pace))?;
+        Ok(Reply::Outcome(outcome(feed, &feed.handle.facts(), "asked")))
     }
 
     fn send(&self, index: usize, command: FeedCommand) -> Result<(), Refusal> {

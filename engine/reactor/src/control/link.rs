@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use shm_abi::control::PaceChange;
 use shm_abi::layout::FeedState;
 use shm_abi::sys::realtime_ns;
 
@@ -16,7 +17,7 @@ const COMMANDS_MAX: usize = 16;
 /// Lines that a feed can have: A, B and recovery.
 pub(crate) const LINES_MAX: usize = 3;
 /// Longest reason kept, in bytes: it is shown, not parsed.
-const REASON_BYTES_MAX: usize = 256;
+const REASON_BYTES_MAX: usize = 512;
 
 /// What never changes about a feed while the engine runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) struct FeedIdentity {
     pub(crate) client_type: String,
     /// Addresses at the start, in order of preference: primary, then failover.
     pub(crate) addresses: Vec<String>,
+    /// Whether it plays a recording.
+    pub(crate) is_replay: bool,
 }
 
 impl FeedIdentity {
@@ -43,6 +46,7 @@ impl FeedIdentity {
             dialect: lane.feed.dialect.name().into(),
             client_type: lane.feed.client_type.name().into(),
             addresses: lane.feed.addresses.clone(),
+            is_replay: lane.feed.replay.is_some(),
         }
     }
 }
@@ -58,6 +62,8 @@ pub(crate) enum FeedCommand {
     /// Use these addresses, timers and networks from the next connection on (timers at once where that is possible).
     /// Nothing else of the plan has changed.
     Settings { plan: Box<FeedPlan>, allow: AllowList },
+    /// Play the recording so.
+    Pace(PaceChange),
 }
 
 /// What a feed's task tells about its connection.
@@ -259,6 +265,7 @@ mod tests {
             dialect: "nasdaq-5.0".into(),
             client_type: "marketfeed".into(),
             addresses: vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()],
+            is_replay: false,
         })
     }
 

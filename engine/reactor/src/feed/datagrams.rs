@@ -313,7 +313,7 @@ impl DatagramFeed<'_> {
                 }
                 false
             }
-            Some(Asked::Connect(_)) | None => false,
+            Some(Asked::Connect(_) | Asked::Pace(_)) | None => false,
         }
     }
 

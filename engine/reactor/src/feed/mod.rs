@@ -2,12 +2,12 @@
 //!
 //! * `soup`: SoupBinTCP, from dialling to the end of the session and back.
 //! * `datagrams`: lines, re-request servers, and images of the books.
-//! * `capture`: the same feeds from a file.
+//! * `replay`: feeds from recordings.
 
-mod capture;
 mod datagrams;
 mod dial;
 mod image;
+pub(crate) mod replay;
 mod sockets;
 mod soup;
 
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use market::ingest::Tap;
+use shm_abi::control::PaceChange;
 use shm_abi::sys::monotonic_ns;
 use wire::Nanos;
 
@@ -52,10 +53,11 @@ impl FeedTask {
 
     /// Runs until the engine stops.
     pub(crate) async fn run(mut self) {
-        match (self.plan.pcap.clone(), self.plan.transport.clone()) {
-            (Some((path, pace)), transport) => capture::run(&mut self, &path, pace, &transport).await,
+        match (self.plan.replay.clone(), self.plan.transport.clone()) {
+            (Some(plan), _) => replay::run(&mut self, &plan).await,
             (None, Transport::Soup(plan)) => soup::run(&mut self, plan).await,
             (None, Transport::Datagrams(plan)) => datagrams::run(&mut self, &plan).await,
+            (None, Transport::Records) => unreachable!("the config has a recording for them"),
         }
     }
 
@@ -88,6 +90,7 @@ impl FeedTask {
                 (self.plan, self.allow) = (*plan, allow);
                 Some(Asked::Settings)
             }
+            FeedCommand::Pace(change) => Some(Asked::Pace(change)),
         }
     }
 
@@ -106,12 +109,14 @@ impl FeedTask {
 }
 
 /// What a command asks of a feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Asked {
     Connect(usize),
     Disconnect,
     /// The plan and the networks have changed, for the next connection.
     Settings,
+    /// Of a replay.
+    Pace(PaceChange),
 }
 
 /// How the tap's reader is to take the datagrams of a feed apart.

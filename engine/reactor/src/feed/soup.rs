@@ -91,6 +91,8 @@ impl SoupFeed<'_> {
                         self.soup.reconfigure(plan.config);
                     }
                 }
+                // A venue keeps its own.
+                Asked::Pace(_) => {}
             }
         }
     }

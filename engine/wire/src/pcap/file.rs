@@ -141,6 +141,12 @@ impl<'a> Records<'a> {
         self.link_type
     }
 
+    /// How many bytes were walked over.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
     #[cold]
     fn end(&mut self, error: FileError) -> Option<Result<Record<'a>, FileError>> {
         self.at = self.bytes.len();

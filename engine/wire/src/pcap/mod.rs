@@ -81,6 +81,12 @@ impl<'a> Packets<'a> {
         self.counters
     }
 
+    /// How many bytes of the capture were walked over.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.records.offset()
+    }
+
     /// Why the file ended before a whole record; `None` when it did not, or the walk has not come there yet.
     #[must_use]
     pub const fn truncated(&self) -> Option<FileError> {

@@ -12,6 +12,7 @@ fn identity(protocol: &str, dialect: &str) -> FeedIdentity {
         dialect: dialect.into(),
         client_type: "marketfeed".into(),
         addresses: Vec::new(),
+        is_replay: false,
     }
 }
 

@@ -3,62 +3,21 @@
 //! Datagrams go to the line whose address they were sent to, or all to line A where no lines are named. Of TCP streams those
 //! from the server are read, one after the other; what we would send goes nowhere.
 
-use std::path::Path;
-
 use market::ingest::{Datagrams, SoupBin};
 use shm_abi::layout::FeedState;
-use shm_abi::sys::realtime_ns;
 use wire::Nanos;
 use wire::multicast::{LineId, Source};
 use wire::pcap::{Packet, Packets, Piece, StreamId, StreamLimits, Streams, Transport as Carrier};
 use wire::soupbin::backoff::Attempt;
 use wire::soupbin::client::CloseReason;
 
-use super::{FeedTask, LineTap, STOP_LATENCY_NS, datagram_kind, now};
-use crate::config::{DatagramPlan, Pace, SoupPlan, Transport};
+use super::{Driver, Fault};
+use crate::config::{DatagramPlan, SoupPlan, Transport};
 use crate::control::TapKind;
-use crate::rt;
+use crate::feed::{FeedTask, LineTap, datagram_kind};
 
-/// Longest capture that is read: it stands in memory as a whole.
-const CAPTURE_BYTES_MAX: u64 = 8 << 30;
-/// Packets between two looks at the other tasks of the reactor, when nothing else gives way to them.
-const PACKETS_PER_TURN: u64 = 256;
 /// After the last packet the recorded clock runs on by so much, so that every open hole is filled or declared.
 const AFTER_NS: u64 = 10_000_000_000;
-
-/// Plays the capture once, then keeps what it led to until the engine stops.
-pub(super) async fn run(task: &mut FeedTask, path: &Path, pace: Pace, transport: &Transport) {
-    let owned = path.to_owned();
-    let read = rt::offload(move || {
-        let bytes = std::fs::metadata(&owned)?.len();
-        if bytes > CAPTURE_BYTES_MAX {
-            return Err(std::io::Error::other(format!("{bytes} bytes, more than {CAPTURE_BYTES_MAX}")));
-        }
-        std::fs::read(&owned)
-    });
-    let outcome = match read.await {
-        Err(error) => Err(error.to_string()),
-        Ok(bytes) => play(task, &bytes, pace, transport).await,
-    };
-    let mut told = None;
-    let reason = match outcome {
-        Ok(reason) => {
-            tracing::info!(feed = task.plan.name, path = %path.display(), reason, "capture played");
-            reason
-        }
-        Err(error) => {
-            tracing::error!(feed = task.plan.name, path = %path.display(), error, "capture cannot be played");
-            task.lane.borrow_mut().out.set_state(FeedState::Closed);
-            error
-        }
-    };
-    task.tell_state(&mut told, || reason);
-    while !task.stopping() {
-        // Commands are taken, so that whoever gives them hears that nothing comes of them.
-        let _ = task.next_command();
-        rt::sleep(STOP_LATENCY_NS).await;
-    }
-}
 
 /// What a capture is played into.
 enum Player {
@@ -66,41 +25,35 @@ enum Player {
     Datagrams(Box<Datagrams>),
 }
 
-async fn play(task: &mut FeedTask, bytes: &[u8], pace: Pace, transport: &Transport) -> Result<String, String> {
-    let mut packets = Packets::new(bytes).map_err(|error| error.to_string())?;
-    let seed = task.lane.borrow().out.writer.identity().incarnation;
-    let mut player = match transport {
+/// Plays all of it; gives what there is to say of its end.
+pub(super) async fn play(task: &mut FeedTask, bytes: &[u8], driver: &mut Driver) -> Result<String, Fault> {
+    let unreadable = |error: wire::pcap::FileError| Fault::Source(error.to_string());
+    let mut packets = Packets::new(bytes).map_err(unreadable)?;
+    driver.set_total(task, bytes.len() as u64);
+    let transport = task.plan.transport.clone();
+    // Chance is for those who dial: here the same must happen each time.
+    let seed = 0;
+    let mut player = match &transport {
         Transport::Soup(plan) => Player::soup(plan, seed),
-        Transport::Datagrams(plan) => Player::datagrams(plan, seed, task)?,
-    };
-    let mut first = None;
-    let began = now();
-    let mut last_ns = 0;
-    let mut count = 0;
-    for packet in packets.by_ref() {
-        let first = *first.get_or_insert(packet.ts_ns);
-        if pace == Pace::Recorded {
-            let due = began.saturating_add(packet.ts_ns.saturating_sub(first));
-            while due > now() && !task.stopping() {
-                rt::sleep(due.since(now()).min(STOP_LATENCY_NS)).await;
-            }
+        Transport::Datagrams(plan) => Player::datagrams(plan, seed, task).map_err(Fault::Source)?,
+        Transport::Records => {
+            return Err(Fault::Source("a capture: expected a protocol of messages, not \"recorded\"".into()));
         }
+    };
+    let mut last_ns = 0;
+    while let Some(packet) = packets.next() {
         // A capture's clock may jump back; ours does not.
         last_ns = packet.ts_ns.max(last_ns);
-        player.packet(task, transport, &packet, Nanos(last_ns));
-        count += 1;
-        if count % PACKETS_PER_TURN == 0 {
-            rt::yield_if_needed(now()).await;
-            if task.stopping() {
-                return Ok("stopped".into());
-            }
-        }
+        driver.due(task, last_ns).await?;
+        player.packet(task, &transport, &packet, Nanos(last_ns));
+        driver.after(task, packets.offset() as u64).await?;
     }
     player.finish(task, Nanos(last_ns));
-    let counters = packets.counters();
+    driver.after(task, bytes.len() as u64).await?;
+    let count = packets.counters().records();
     Ok(match packets.truncated() {
-        Some(error) => format!("end of capture after {} packets: {error}", counters.records()),
-        None => format!("end of capture after {} packets", counters.records()),
+        Some(error) => format!("end of capture after {count} packets: {error}"),
+        None => format!("end of capture after {count} packets"),
     })
 }
 
@@ -120,13 +73,14 @@ impl Player {
     }
 
     fn packet(&mut self, task: &mut FeedTask, transport: &Transport, packet: &Packet<'_>, at: Nanos) {
+        let recorded = || at.0;
         match (self, transport) {
             (Player::Datagrams(feed), Transport::Datagrams(plan)) if packet.transport == Carrier::Udp => {
                 let Some(line) = line_of(plan, packet) else { return };
                 let mut lane = task.lane.borrow_mut();
                 let out = &mut lane.out;
                 // What was to happen before this packet came.
-                feed.tick(at, realtime_ns, out);
+                feed.tick(at, recorded, out);
                 if packet.missing_bytes > 0 {
                     feed.cut_datagram(Source::Line(line), packet.payload.len() + packet.missing_bytes, out);
                 } else {
@@ -134,11 +88,10 @@ impl Player {
                     let kind = datagram_kind(&task.plan);
                     let mut tap = LineTap { port: &mut task.port, kind, line: line.index() as u8 };
                     let source = Source::Line(line);
-                    feed.datagram(at, source, packet.payload, place, Some(packet.ts_ns), realtime_ns, &mut tap, out);
+                    feed.datagram(at, source, packet.payload, place, Some(at.0), recorded, &mut tap, out);
                 }
                 feed.end_burst(out);
                 while feed.poll_news().is_some() {}
-                lane.wake();
             }
             (Player::Soup { soup, server, streams }, Transport::Soup(_)) => {
                 let addresses = &task.plan.addresses;
@@ -149,7 +102,6 @@ impl Player {
                 if from_server {
                     streams.push(packet, |id, piece| soup_piece(soup, server, id, piece, at, &mut tap, &mut lane.out));
                 }
-                lane.wake();
             }
             _ => {}
         }
@@ -161,7 +113,7 @@ impl Player {
             Player::Datagrams(feed) => {
                 // Holes first, in as many steps as their timers have; then the silence.
                 let end = at.saturating_add(AFTER_NS);
-                feed.tick(end, realtime_ns, &mut lane.out);
+                feed.tick(end, || at.0, &mut lane.out);
                 feed.end_burst(&mut lane.out);
             }
             Player::Soup { soup, server, streams } => {
@@ -173,7 +125,6 @@ impl Player {
         if lane.out.state() != FeedState::EndOfSession {
             lane.out.set_state(FeedState::Closed);
         }
-        lane.wake();
     }
 }
 
@@ -216,8 +167,8 @@ fn soup_piece(
                 let count = rest.len().min(space.len());
                 space[..count].copy_from_slice(&rest[..count]);
                 rest = &rest[count..];
-                if let Err(reason) = soup.received(at, count, Some(ts_ns), realtime_ns, tap, out) {
-                    soup.closed(reason, at, realtime_ns(), out);
+                if let Err(reason) = soup.received(at, count, Some(ts_ns), || at.0, tap, out) {
+                    soup.closed(reason, at, at.0, out);
                     *server = None;
                     return;
                 }
@@ -237,7 +188,7 @@ fn end_stream(
 ) {
     if server.take().is_some() {
         let reason: CloseReason = soup.disconnected();
-        soup.closed(reason, at, realtime_ns(), out);
+        soup.closed(reason, at, at.0, out);
     }
 }
 
