@@ -283,6 +283,7 @@ impl RowUpdate<'_> {
     }
 
     /// The level at `position` of the window.
+    #[inline(always)]
     pub fn level(&self, side: Side, position: usize) -> Level {
         let cells = &self.cells(side)[position * LEVEL_WORDS..][..LEVEL_WORDS];
         Level {

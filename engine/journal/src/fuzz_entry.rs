@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use shm_abi::segment::RingName;
+use shm_abi::layout::Plan;
+use shm_abi::segment::{LaneWriter, RingName};
 
 use crate::RINGS;
 use crate::book::Books;
@@ -16,6 +17,7 @@ use crate::journal::Journal;
 use crate::merged::Merged;
 use crate::reader::{Entry, Reader};
 use crate::recover::{Recovered, recover};
+use crate::replay::{Republisher, Source as Recording, SourceOptions, Start};
 use crate::writer::{Now, Source, Writer};
 
 /// Most things that a file of an input here can yield: more than its bytes.
@@ -44,9 +46,30 @@ fn drain(mut reader: Reader) {
     panic!("a reader that does not end");
 }
 
+/// Through a lane again: rings take every record, whatever stands in it.
+fn replay(journal: &Journal, start: Start) {
+    let plan =
+        Plan { lane: "fuzz".into(), orders_slots: 1024, market_slots: 1024, instruments: 8, depth_bytes: 1 << 16 };
+    let mut lane = LaneWriter::anonymous(&plan).expect("a little memory");
+    let mut republisher = Republisher::new(plan.instruments);
+    let options = SourceOptions { start, order_limit: 1 << 12, ..SourceOptions::default() };
+    let Ok(mut source) = Recording::of_journal(journal, &options) else { return };
+    for _ in 0..ENTRIES {
+        match source.next().expect("memory does not fail") {
+            None => return republisher.finish(&mut lane),
+            // More instruments than there is room for.
+            Some(step) if republisher.take(&step, &mut lane).is_err() => return,
+            Some(_) => republisher.publish_heads(&mut lane),
+        }
+    }
+    panic!("a source that does not end");
+}
+
 /// Everything that can be done with a folder.
 fn walk(folder: &MemoryFolder) {
     let journal = Journal::of(Arc::new(folder.clone())).expect("memory does not fail");
+    replay(&journal, Start::Oldest);
+    replay(&journal, Start::Time(1_700_000_000_010_000_000));
     for ring in RINGS {
         drain(journal.oldest(ring));
         for header in journal.files() {

@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! `clients/rust` takes them by `l3::Books::load`; its example `late` shows the whole of it.
+//! `clients/rust` takes them by `l3::Books::load`; `bench/examples/late_books.rs` shows the whole of it.
 //!
 //! Source: decisions.md 11.
 

@@ -185,6 +185,12 @@ impl Reader {
         &self.loaded()[self.records.at()]
     }
 
+    /// First word of the slot so many places behind that one, where it is in the same block; 0 otherwise.
+    #[inline(always)]
+    pub(crate) fn peek_ahead(&self, places: usize) -> u64 {
+        self.loaded().get(self.records.at() + places).map_or(0, |slot| slot[0])
+    }
+
     /// Number of the file that is read, and the byte behind the block that was read last.
     pub(crate) fn place(&self) -> Option<(u64, u64)> {
         let open = self.open.as_ref()?;

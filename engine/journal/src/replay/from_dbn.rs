@@ -154,6 +154,7 @@ impl FromDbn {
                 words: &words[..*len],
                 published_ns: words[2],
                 whole: words[0] >> 8 & u64::from(flag::LAST) != 0,
+                ahead: 0,
             },
         }))
     }

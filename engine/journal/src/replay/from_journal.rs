@@ -14,6 +14,9 @@ use crate::journal::{Journal, ReadError};
 use crate::reader::{Entry, Reader, Ready, SeekError};
 use crate::{RINGS, ring_index};
 
+/// Slots by which a record is announced before it comes: time enough to fetch a line from memory.
+const AHEAD: usize = 12;
+
 /// What records of one venue event in both rings have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct EventKey {
@@ -196,9 +199,11 @@ impl FromJournal {
                     {
                         return Ok(Some(Step::Missing(missing)));
                     }
-                    return match self.sides[ring].reader.next()? {
+                    let reader = &mut self.sides[ring].reader;
+                    let ahead = reader.peek_ahead(AHEAD);
+                    return match reader.next()? {
                         Some(Entry::Record { words, .. }) => {
-                            Ok(Some(Step::Record { ring: RINGS[ring], words, published_ns: ns, whole }))
+                            Ok(Some(Step::Record { ring: RINGS[ring], words, published_ns: ns, whole, ahead }))
                         }
                         // What looked like a record is none: the block was given up.
                         Some(Entry::Hole(hole)) => Ok(Some(Step::Missing(Missing {

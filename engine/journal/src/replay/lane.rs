@@ -15,8 +15,8 @@ use crate::{RINGS, ring_index};
 
 /// Records of an event that are looked at together: more than an image of the largest window has.
 const EVENT_RECORDS: usize = 512;
-/// Most prints of a day that are kept of venues that break trades: as many as the engine keeps.
-const PRINTS_LIMIT: usize = 4 << 20;
+/// Most prints of a day that are kept of venues that break trades.
+const PRINTS_LIMIT: usize = 1 << 20;
 /// An event takes at most this part of a ring; a longer one, which no lane has published, is cut.
 const EVENT_SHARE: u64 = 2;
 
@@ -98,7 +98,12 @@ impl Republisher {
     #[inline]
     pub fn take(&mut self, step: &Step<'_>, lane: &mut LaneWriter) -> Result<(), DirectoryError> {
         match step {
-            Step::Record { ring, words, whole, .. } => self.record(*ring, words, *whole, lane),
+            Step::Record { ring, words, whole, ahead, .. } => {
+                if *ring == RingName::Market {
+                    self.rows.expect(*ahead, &lane.board);
+                }
+                self.record(*ring, words, *whole, lane);
+            }
             Step::Missing(missing) => self.missing(missing, lane),
             Step::Instrument(instrument) => self.instrument(instrument, lane)?,
             Step::Past { ring, words, whole } => self.past(*ring, words, *whole, lane),
@@ -189,7 +194,8 @@ impl Republisher {
             kind::TRADE => self.tally.trades += 1,
             kind::GAP => {
                 self.tally.gaps += 1;
-                self.tally.gap_messages += first[5].saturating_sub(first[4]).saturating_add(1);
+                let messages = first[5].saturating_sub(first[4]).saturating_add(1);
+                self.tally.gap_messages = self.tally.gap_messages.saturating_add(messages);
             }
             kind::ANOMALY => {
                 self.tally.rare = true;
@@ -270,7 +276,7 @@ impl Republisher {
         writer_of(lane, ring).commit();
         self.sequence[at] = last;
         self.counts.holes[at] += 1;
-        self.counts.missing_slots[at] += slots;
+        self.counts.missing_slots[at] = self.counts.missing_slots[at].saturating_add(slots);
     }
 
     /// Gives an instrument a row, once.

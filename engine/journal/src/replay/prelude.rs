@@ -142,6 +142,6 @@ impl Prelude {
         }
         let BookRecord { ring, words, whole } = &self.record;
         let published_ns = words[2];
-        Ok(Step::Record { ring: *ring, words, published_ns, whole: *whole })
+        Ok(Step::Record { ring: *ring, words, published_ns, whole: *whole, ahead: 0 })
     }
 }

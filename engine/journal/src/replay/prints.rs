@@ -9,8 +9,11 @@ use super::statistics::{Print, range, set_last, take_out};
 /// No print.
 pub(super) const NO_PRINT: u32 = u32::MAX;
 
-/// Most prints of an instrument that are looked through when one of them is broken.
+/// Most prints of an instrument that are looked through for its open, high and low when one of them is broken: as many as
+/// the engine looks through.
 const BREAK_WALK_LIMIT: usize = 1 << 16;
+/// Most that are looked through for the one that is broken.
+const BREAK_FIND_LIMIT: usize = 1 << 18;
 
 #[derive(Debug, Clone, Copy)]
 struct Kept {
@@ -71,7 +74,8 @@ impl Prints {
     ) {
         let mut at = newest;
         let mut ts_event = None;
-        while let Some(kept) = self.kept.get_mut(at as usize) {
+        for _ in 0..BREAK_FIND_LIMIT {
+            let Some(kept) = self.kept.get_mut(at as usize) else { break };
             if kept.print.match_id == match_id && !kept.broken {
                 kept.broken = true;
                 ts_event = Some(kept.print.ts_event);

@@ -7,7 +7,7 @@ use shm_abi::directory::{DirectoryWriter, Instrument, Text, xstream};
 use shm_abi::layout::row;
 use shm_abi::record::{
     AnomalyCode, HEAD_WORDS, Head, INSTRUMENT_NONE, Side, StatusCause, TradingStatus, clear_code, flag, gap_reason,
-    kind, official_code, restart_reason, session_code, trade_code,
+    kind, official_code, restart_reason, session_code, side, trade_code,
 };
 use shm_abi::slot::SLOT_WORDS;
 
@@ -182,6 +182,15 @@ impl Rows {
         self.facts.push(facts);
         self.boards.push(if is_xstream { Text::new(&traits[xstream::BOARD]) } else { Text::new(b"") });
         self.index.set(instrument.instrument_id, row as u32);
+    }
+
+    /// A record with this first word comes soon: asks for the lines that it will need.
+    #[inline(always)]
+    pub(super) fn expect(&self, word0: u64, board: &BoardWriter) {
+        if let Some(at) = self.index.get((word0 >> 32) as u32) {
+            let is_ask = (word0 >> 24) as u8 == side::ASK;
+            board.prefetch(at, if is_ask { Side::Ask } else { Side::Bid });
+        }
     }
 
     /// The market ring's part of an event, or of as much of it as is there. Returns the records whose instrument has no

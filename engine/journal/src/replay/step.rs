@@ -29,6 +29,8 @@ pub enum Step<'s> {
         published_ns: u64,
         /// With it, the venue event is whole in both rings. Until one is, no time passes and no head is moved.
         whole: bool,
+        /// First word of what stands a few slots behind it in its ring; 0: not known. What it speaks of will be needed soon.
+        ahead: u64,
     },
     /// Records are missing here.
     Missing(Missing),
