@@ -8,6 +8,7 @@
 mod bus;
 mod captures;
 mod control;
+mod cursors;
 mod cutter;
 mod engine_faults;
 mod engine_limits;

@@ -8,6 +8,8 @@ use gateway_core::dialect::Trade;
 use gateway_core::limits::Limits;
 use tokio::sync::oneshot;
 
+use crate::journal::JournalConfig;
+use crate::journal::pool::Pool;
 use crate::report::Report;
 use crate::shard::inbox::Inbox;
 
@@ -26,6 +28,17 @@ pub(crate) struct App {
     pub(crate) facts: Facts,
     /// Asks the shard on whose thread the handler runs.
     pub(crate) trades: TradesAsker,
+    /// The recorded bus; `None`: there is no journal.
+    pub(crate) journal: Option<Recorded>,
+}
+
+/// The recorded bus, and who reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded {
+    /// Threads that may wait for a disk.
+    pub(crate) pool: Pool,
+    /// Where it is, and the limits of reading it.
+    pub(crate) config: JournalConfig,
 }
 
 /// Facts of the configuration, for `/status`.

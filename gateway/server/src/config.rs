@@ -10,6 +10,7 @@ use gateway_core::shard::Shard;
 use serde::Deserialize;
 use shm_abi::layout::is_lane_name;
 
+use crate::journal::JournalConfig;
 use crate::ws::origin::Origin;
 
 /// Threads that a gateway may have.
@@ -26,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) gateway: GatewayConfig,
     pub(crate) http: HttpConfig,
     pub(crate) limits: Limits,
+    pub(crate) journal: JournalConfig,
 }
 
 /// How a shard waits when its lanes are silent.
@@ -179,6 +181,7 @@ pub(crate) struct Plan {
     pub(crate) gateway: GatewayConfig,
     pub(crate) http: HttpConfig,
     pub(crate) limits: Limits,
+    pub(crate) journal: JournalConfig,
     pub(crate) listen: SocketAddr,
     pub(crate) origins: Vec<Origin>,
 }
@@ -192,9 +195,10 @@ impl Config {
 
     /// Checks everything that can be checked without touching the system.
     pub(crate) fn plan(self) -> Result<Plan, ConfigError> {
-        let Config { gateway, http, limits } = self;
+        let Config { gateway, http, limits, journal } = self;
         check_gateway(&gateway)?;
         check_http(&http)?;
+        journal.limits().into_iter().try_for_each(check_range)?;
         let listen = loopback(&http.listen)?;
         if http.origins.len() > ORIGINS_MAX {
             return refuse("http.origins", format!("{} origins", http.origins.len()), format!("at most {ORIGINS_MAX}"));
@@ -208,7 +212,7 @@ impl Config {
         }
         // The core knows the ranges of its own limits.
         Shard::new(limits, Vec::new())?;
-        Ok(Plan { gateway, http, limits, listen, origins })
+        Ok(Plan { gateway, http, limits, journal, listen, origins })
     }
 }
 
@@ -343,6 +347,7 @@ mod tests {
         let fields = |debug: String| debug.matches(": ").count();
         assert_eq!(count("gateway"), fields(format!("{:?}", GatewayConfig::default())));
         assert_eq!(count("http"), fields(format!("{:?}", HttpConfig::default())));
+        assert_eq!(count("journal") + 1, fields(format!("{:?}", JournalConfig::default())), "all but dir");
         assert_eq!(count("limits"), fields(format!("{:?}", Limits::default())));
     }
 }

@@ -9,6 +9,7 @@
 //! | [`shard`] | the loop: lanes in, frames out; how it waits |
 //! | [`http`] | the port: who may connect, and HTTP/1.1 |
 //! | [`ws`] | the handshake, and what clients send |
+//! | [`journal`] | the recorded bus, and the threads that read it |
 //! | [`rest`], [`metrics`], [`openapi`], [`page`] | what HTTP serves |
 //! | [`report`], [`app`] | what shards tell the handlers, and what handlers ask them |
 //!
@@ -18,6 +19,7 @@
 mod app;
 mod config;
 mod http;
+mod journal;
 mod metrics;
 mod openapi;
 mod page;
@@ -45,6 +47,7 @@ use crate::app::Facts;
 use crate::config::{Config, LogFormat, Plan, Wait};
 use crate::http::listen::listen;
 use crate::http::seats::Seats;
+use crate::journal::pool::Pool;
 use crate::preflight::Findings;
 use crate::report::Report;
 use crate::shard::stage;
@@ -63,6 +66,9 @@ struct Arguments {
     /// Listens here and not at http.listen.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// Reads the journals of this directory and not of journal.dir.
+    #[arg(long, value_name = "DIRECTORY")]
+    journal_dir: Option<PathBuf>,
     /// Reads the lanes of this directory and not of gateway.runtime_dir.
     #[arg(long, value_name = "DIRECTORY")]
     runtime_dir: Option<PathBuf>,
@@ -116,6 +122,9 @@ fn read_plan(arguments: &Arguments) -> Result<Plan, config::ConfigError> {
     if let Some(runtime_dir) = &arguments.runtime_dir {
         config.gateway.runtime_dir.clone_from(runtime_dir);
     }
+    if let Some(dir) = &arguments.journal_dir {
+        config.journal.dir = Some(dir.clone());
+    }
     config.plan()
 }
 
@@ -145,6 +154,7 @@ fn describe(plan: &Plan, wait: Wait, findings: Findings) {
         wait = wait.name(),
         allowed_cores = findings.allowed_cores,
         listen = %plan.listen,
+        journal = plan.journal.dir.as_ref().map(|dir| dir.display().to_string()),
         connections = findings.seats,
         echo = gateway.echo,
         "gateway"
@@ -166,12 +176,16 @@ fn run(plan: Plan, wait: Wait, findings: Findings, listeners: Vec<std::net::TcpL
     }
     let listen = listeners[0].local_addr().map_err(|error| format!("the listener's address: {error}"))?;
     let report = Arc::new(Report::new(listeners.len(), realtime_ns()));
+    let reads = plan.journal.dir.is_some();
+    let pool = reads.then(|| Pool::start(plan.journal.threads, plan.journal.waiting)).transpose();
+    let pool = pool.map_err(|error| format!("readers of the journal did not start: {error}"))?;
     let (close, closing) = watch::channel(false);
     let common = Common {
         wait,
         report: Arc::clone(&report),
         seats: Seats::new(findings.seats, plan.http.connections_per_address),
         facts: facts(&plan, wait, listen),
+        pool,
         stop: Arc::clone(&stop),
         closing,
         plan: Arc::new(plan),

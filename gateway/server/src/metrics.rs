@@ -18,7 +18,8 @@ use shm_abi::layout::{FEEDS_MAX, FeedState};
 use shm_abi::ring::RingMemory;
 use shm_abi::segment::{FeedFacts, RingName, Segment};
 
-use crate::app::App;
+use crate::app::{App, Recorded};
+use crate::journal::pool::Counts;
 use crate::report::{Door, LaneReport, Percentiles, Report, ShardReport};
 
 /// Content type of what [`text`] writes.
@@ -54,6 +55,11 @@ pub(crate) const SHARD_NUMBERS: &[ShardNumber] = &[
     ("refusals", Shape::Counter, "Messages of clients that were not understood", |stats| stats.refusals),
     ("snapshots", Shape::Counter, "Snapshots sent", |stats| stats.snapshots),
     ("laps", Shape::Counter, "Times that a ring lapped this shard", |stats| stats.laps),
+    ("replays", Shape::Counter, "Resumes begun from the journal", |stats| stats.replays),
+    ("replayed", Shape::Counter, "Events told to those who resume from the journal", |stats| stats.replayed),
+    ("replayed_bytes", Shape::Counter, "Bytes of the frames of such events", |stats| stats.replayed_bytes),
+    ("resume_refusals", Shape::Counter, "Resumes refused, with the reason told", |stats| stats.resume_refusals),
+    ("replaying", Shape::Gauge, "Resumes that read the journal now", |stats| stats.replaying),
     ("connections", Shape::Gauge, "WebSocket connections", |stats| stats.connections),
     ("subscriptions", Shape::Gauge, "Subscriptions", |stats| stats.subscriptions),
     ("topics", Shape::Gauge, "Topics with subscribers", |stats| stats.topics),
@@ -71,6 +77,19 @@ pub(crate) const DOOR_NUMBERS: &[DoorNumber] = &[
     ("accept_errors", Shape::Counter, "Times that accept failed", |door| &door.accept_errors),
     ("handshakes", Shape::Counter, "WebSocket handshakes that succeeded", |door| &door.handshakes),
     ("handshake_refusals", Shape::Counter, "WebSocket handshakes that were refused", |door| &door.handshake_refusals),
+];
+
+/// A number of the readers of the journal, likewise.
+type PoolNumber = (&'static str, Shape, &'static str, fn(&Counts) -> &AtomicU64);
+
+/// What the readers of the journal have done.
+pub(crate) const POOL_NUMBERS: &[PoolNumber] = &[
+    ("requests", Shape::Counter, "Pieces of work given to the readers of the journal", |counts| &counts.requests),
+    ("refused", Shape::Counter, "Pieces of work refused because too many waited", |counts| &counts.refused),
+    ("running", Shape::Gauge, "Threads that read the journal now", |counts| &counts.running),
+    ("records", Shape::Counter, "Records of the journal looked at", |counts| &counts.records),
+    ("holes", Shape::Counter, "Holes of the journal met by a reader", |counts| &counts.holes),
+    ("errors", Shape::Counter, "Times that the journal could not be read", |counts| &counts.errors),
 ];
 
 /// Every limit by its name in `[limits]`.
@@ -141,7 +160,8 @@ pub(crate) fn feeds(segment: &Segment) -> impl Iterator<Item = (FeedFacts, Count
 pub(crate) fn text(app: &App, lanes: Vec<LaneSample>, now_ns: u64) -> String {
     let mut registry = Registry::with_prefix("ticklane");
     let report = Arc::clone(&app.report);
-    registry.register_collector(Box::new(Scrape { report, limits: app.facts.limits, lanes, now_ns }));
+    let (limits, journal) = (app.facts.limits, app.journal.clone());
+    registry.register_collector(Box::new(Scrape { report, limits, journal, lanes, now_ns }));
     let mut text = String::with_capacity(16 << 10);
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a String cannot fail");
     text
@@ -151,6 +171,7 @@ pub(crate) fn text(app: &App, lanes: Vec<LaneSample>, now_ns: u64) -> String {
 struct Scrape {
     report: Arc<Report>,
     limits: Limits,
+    journal: Option<Recorded>,
     lanes: Vec<LaneSample>,
     now_ns: u64,
 }
@@ -224,6 +245,19 @@ impl Scrape {
             let name = format!("gateway_door_{name}");
             let value = Value::Whole(place(&self.report.door).load(Relaxed));
             metric(encoder, (&name, *shape, help, None), [([], value)])?;
+        }
+        if let Some(Recorded { pool, config }) = &self.journal {
+            for (name, shape, help, place) in POOL_NUMBERS {
+                let name = format!("gateway_journal_{name}");
+                let value = Value::Whole(place(pool.counts()).load(Relaxed));
+                metric(encoder, (&name, *shape, help, None), [([], value)])?;
+            }
+            let (help, waiting) = ("Pieces of work that wait for a thread", Value::Whole(pool.waiting()));
+            metric(encoder, ("gateway_journal_waiting", Shape::Gauge, help, None), [([], waiting)])?;
+            let limits = config.limits().map(|(name, value, ..)| (name.trim_start_matches("journal."), value));
+            let samples = limits.iter().map(|(name, value)| ([("limit", *name)], Value::Whole((*value).into())));
+            let help = "Limits of [journal] in gateway.toml";
+            metric(encoder, ("gateway_journal_limit", Shape::Gauge, help, None), samples)?;
         }
         let limits = limit_values(&self.limits);
         let samples = limits.iter().map(|(name, value)| ([("limit", name.as_str())], Value::Whole(*value)));

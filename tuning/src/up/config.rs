@@ -21,9 +21,13 @@ const MAX_LEVELS: usize = 1 << 19;
 /// Most symbols of a whole day of Nasdaq, with room to spare.
 const INSTRUMENTS_FILE: usize = 16_384;
 
+/// Most bytes of the recorded bus that are kept: what starts by itself must not fill a disk.
+const JOURNAL_BYTES: u64 = 4 << 30;
+
 #[derive(Debug, Serialize)]
 struct Config<'c> {
     engine: Engine<'c>,
+    journal: Journal,
     feeds: Feeds<'c>,
     lane: [Lane<'c>; 1],
     feed: [Feed<'c>; 1],
@@ -35,6 +39,17 @@ struct Engine<'c> {
     runtime_dir: &'c Path,
     state_dir: &'c Path,
     wait: &'c str,
+}
+
+#[derive(Debug, Serialize)]
+struct Journal {
+    enabled: bool,
+    limits: JournalLimits,
+}
+
+#[derive(Debug, Serialize)]
+struct JournalLimits {
+    retain_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,6 +111,8 @@ pub(crate) fn text(choice: &Choice<'_>) -> Result<String, toml::ser::Error> {
             // Everything shares this host, so nothing may keep a core for itself.
             wait: "adaptive",
         },
+        // So that clients can go on where they were, also after a restart.
+        journal: Journal { enabled: true, limits: JournalLimits { retain_bytes: JOURNAL_BYTES } },
         feeds: Feeds { allow: ["127.0.0.0/8"] },
         lane: [Lane {
             name: LANE,
@@ -139,6 +156,7 @@ mod tests {
         let read = |choice: &Choice<'_>| text(choice).unwrap().parse::<toml::Table>().unwrap();
         let table = read(&choice);
         assert_eq!(table["engine"]["runtime_dir"].as_str(), Some("/run/x \"quoted\""));
+        assert_eq!(table["journal"]["enabled"].as_bool(), Some(true));
         let (lane, feed) = (&table["lane"][0], &table["feed"][0]);
         assert_eq!(lane["instruments"].as_integer(), Some(2048));
         assert_eq!(feed["addresses"][0].as_str(), Some("127.0.0.1:9"));

@@ -139,6 +139,8 @@ fn gateway_command(args: &Args, program: &Path, dirs: &Dirs) -> Command {
     };
     let mut command = Command::new(program);
     command.arg("--runtime-dir").arg(&dirs.runtime).args(["--listen", &listen]);
+    // Where the engine records, unless it is told otherwise.
+    command.arg("--journal-dir").arg(dirs.state.join("journal"));
     command
 }
 

@@ -11,6 +11,7 @@
 //! | [`lanes`] | open segments and their symbols |
 //! | [`health`] | `/health`, `/ready`, `/status`, `/metrics` |
 //! | [`instruments`], [`market`] | `/api/v1/...` |
+//! | [`history`] | `/api/v1/trades` and `/api/v1/quotes` over a time, from the journal |
 //! | [`schema`] | schemas of what is written by hand |
 //!
 //! Prices and quantities are written by the core, as exact decimals: never through a float.
@@ -18,6 +19,7 @@
 pub(crate) mod error;
 mod guard;
 mod health;
+mod history;
 mod instruments;
 mod lanes;
 mod market;
@@ -70,6 +72,8 @@ pub(crate) fn router(app: AppState) -> Router {
         .routes(routes!(market::quotes))
         .routes(routes!(market::depth))
         .routes(routes!(market::trades))
+        .routes(routes!(history::trades))
+        .routes(routes!(history::quotes))
         .routes(routes!(openapi_json))
         .split_for_parts();
     let document = openapi::finish(document);

@@ -255,3 +255,118 @@ pub(crate) enum CrossName {
     Close,
     Halt,
 }
+
+/// Numbers that the journal does not have.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only the schema: the answer is written with exact decimals")]
+pub(crate) struct HoleData {
+    #[schema(example = "00c0ffee00c0ffee", pattern = "^[0-9a-f]{16}$")]
+    epoch: String,
+    /// First number that is missing.
+    first: u64,
+    /// Last number that is missing.
+    last: u64,
+}
+
+/// Trades of one instrument over a time.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only the schema: the answer is written with exact decimals")]
+pub(crate) struct TradeHistory {
+    #[schema(example = "AAPL")]
+    symbol: String,
+    #[schema(example = "XNAS")]
+    venue: String,
+    #[schema(example = "lane0")]
+    lane: String,
+    /// Everything up to here is in this answer or before it; a WebSocket's `subscribe` takes it. Null: nothing is recorded.
+    #[schema(example = "lane0.00c0ffee00c0ffee.120")]
+    cursor: Option<String>,
+    /// `cursor` of the next request; null: that is all there is now, or all of the time that was asked for.
+    #[schema(example = "lane0.00c0ffee00c0ffee.120")]
+    next: Option<String>,
+    /// What the journal does not have of this part: rows may be missing there.
+    holes: Vec<HoleData>,
+    trades: Vec<TradeRow>,
+}
+
+/// One trade, or, with `broken` alone, the revocation of the trade of that match id.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only the schema: the answer is written with exact decimals")]
+pub(crate) struct TradeRow {
+    #[schema(example = "00c0ffee00c0ffee", pattern = "^[0-9a-f]{16}$")]
+    epoch: String,
+    seq: u64,
+    /// Venue time, ns since the UNIX epoch.
+    #[schema(example = "1580394599000000000")]
+    ts_event: String,
+    /// Ring time, ns since the UNIX epoch: the one that is searched by.
+    #[schema(example = "1580394599000000000")]
+    ts_publish: String,
+    #[schema(schema_with = decimal_or_null, required = false)]
+    price: f64,
+    #[schema(schema_with = decimal_or_null, required = false)]
+    quantity: f64,
+    #[schema(required = false)]
+    side: Option<SideName>,
+    #[schema(required = false)]
+    cross: Option<CrossName>,
+    #[schema(required = false)]
+    match_id: String,
+    #[schema(required = false)]
+    printed: bool,
+    #[schema(required = false)]
+    hidden: bool,
+    #[schema(required = false, example = "77")]
+    broken: String,
+}
+
+/// Best prices of one instrument over a time.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only the schema: the answer is written with exact decimals")]
+pub(crate) struct QuoteHistory {
+    #[schema(example = "AAPL")]
+    symbol: String,
+    #[schema(example = "XNAS")]
+    venue: String,
+    #[schema(example = "lane0")]
+    lane: String,
+    /// Everything up to here is in this answer or before it. Null: nothing is recorded.
+    #[schema(example = "lane0.00c0ffee00c0ffee.120")]
+    cursor: Option<String>,
+    /// `cursor` of the next request; null: that is all there is now, or all of the time that was asked for.
+    #[schema(example = "lane0.00c0ffee00c0ffee.120")]
+    next: Option<String>,
+    /// What the journal does not have of this part: rows may be missing there.
+    holes: Vec<HoleData>,
+    quotes: Vec<QuoteRow>,
+}
+
+/// Best bid and ask after an event.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only the schema: the answer is written with exact decimals")]
+pub(crate) struct QuoteRow {
+    #[schema(example = "00c0ffee00c0ffee", pattern = "^[0-9a-f]{16}$")]
+    epoch: String,
+    seq: u64,
+    /// Venue time, ns since the UNIX epoch.
+    #[schema(example = "1580394599000000000")]
+    ts_event: String,
+    /// Ring time, ns since the UNIX epoch: the one that is searched by.
+    #[schema(example = "1580394599000000000")]
+    ts_publish: String,
+    bid: Option<BestLevel>,
+    ask: Option<BestLevel>,
+    /// Which sides have changed since the answer, an epoch or a hole began: null of any other means that nobody knows.
+    known: KnownSides,
+}
+
+/// Sides that are known.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only the schema of a string")]
+pub(crate) enum KnownSides {
+    None,
+    Bid,
+    Ask,
+    Both,
+}

@@ -1,4 +1,4 @@
-//! What other tasks put before a shard's task: upgraded sockets and questions. Whoever puts something in rings the
+//! What other tasks put before a shard's task: upgraded sockets, questions, and what was read of the journal. Whoever puts something in rings the
 //! bell, a descriptor that the shard's epoll watches.
 
 use std::collections::VecDeque;
@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway_core::dialect::SlowPolicy;
+use gateway_core::replay::{Batch, ReplayId};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::app::{AskError, TradesRequest};
@@ -73,6 +74,7 @@ pub(crate) enum Speech {
 struct Waiting {
     sockets: VecDeque<Upgraded>,
     questions: VecDeque<TradesRequest>,
+    batches: VecDeque<(ReplayId, Batch)>,
     stopped: bool,
 }
 
@@ -125,6 +127,20 @@ impl Inbox {
         waiting.questions.push_back(question);
         self.bell.ring();
         Ok(())
+    }
+
+    /// Hands over what was read of the journal; at most one batch of each reading is ever under way.
+    pub(crate) fn replayed(&self, id: ReplayId, batch: Batch) {
+        let mut waiting = self.lock();
+        if !waiting.stopped {
+            waiting.batches.push_back((id, batch));
+            self.bell.ring();
+        }
+    }
+
+    /// The next batch of the journal.
+    pub(crate) fn batch(&self) -> Option<(ReplayId, Batch)> {
+        self.lock().batches.pop_front()
     }
 
     /// The next socket.

@@ -37,6 +37,8 @@ use self::sockets::Sockets;
 use self::stage::{Stage, Stages};
 use crate::app::{RecentTrades, TradesRequest};
 use crate::config::{LANES_MAX, Plan, Wait};
+use crate::journal::desk::Desk;
+use crate::journal::pool::Pool;
 use crate::report::{Report, ShardReport};
 use crate::ws::connection::close_code;
 use crate::ws::echo::Silence;
@@ -85,6 +87,8 @@ struct ShardTask {
     unread: VecDeque<ConnectionId>,
     poller: Poller,
     inbox: Inbox,
+    /// `None`: there is no journal.
+    desk: Option<Desk>,
     stages: Stages,
     lingering: Lingering,
     report: Arc<Report>,
@@ -121,11 +125,17 @@ impl ShardTask {
         inbox: Inbox,
         report: Arc<Report>,
         stop: Arc<AtomicBool>,
+        pool: Option<Pool>,
     ) -> io::Result<ShardTask> {
         let mut poller = Poller::new()?;
         poller.watch_bell(inbox.bell())?;
-        let core = Shard::new(plan.limits, vec![Box::new(Native::new(SERVER, &plan.limits)), Box::new(Silence)])
+        let mut core = Shard::new(plan.limits, vec![Box::new(Native::new(SERVER, &plan.limits)), Box::new(Silence)])
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let desk = pool.zip(plan.journal.dir.clone());
+        let desk = desk.map(|(pool, dir)| Desk::new(pool, dir, &plan.journal, inbox.clone()));
+        if desk.is_some() {
+            core.use_journal();
+        }
         let mut task = ShardTask {
             index,
             core,
@@ -134,6 +144,7 @@ impl ShardTask {
             unread: VecDeque::new(),
             poller,
             inbox,
+            desk,
             stages: Stages::new(&plan.gateway, wait),
             lingering: Lingering::default(),
             report,
@@ -175,6 +186,7 @@ impl ShardTask {
             let Drained { records, pressed } = self.drain(now);
             let sends = self.send(pressed);
             let hears = self.hear();
+            let replays = self.replay(now);
             if self.is_over(now) {
                 break;
             }
@@ -185,7 +197,7 @@ impl ShardTask {
                 self.pass.take(now.mono_ns - self.last_pass_ns);
             }
             self.last_pass_ns = now.mono_ns;
-            let is_busy = records > 0 || hears || self.core.has_dirty();
+            let is_busy = records > 0 || hears || replays || self.core.has_dirty();
             let stage = if is_busy { Stage::Spin } else { self.stages.after(now.mono_ns - self.last_record_ns) };
             if stage == Stage::Spin {
                 if now.mono_ns - gave_way_ns >= YIELD_NS {
@@ -212,6 +224,16 @@ impl ShardTask {
                 self.poller.wait(to_tick).await;
             }
         }
+    }
+
+    /// Hands clients what was read of the journal for them, and asks for more. Returns whether there may be more to do.
+    fn replay(&mut self, now: Now) -> bool {
+        let Some(desk) = &mut self.desk else { return false };
+        let done = self.core.has_replays() && self.core.replay(now);
+        while let Some(want) = self.core.next_want() {
+            desk.take(want);
+        }
+        done
     }
 
     fn drain(&mut self, now: Now) -> Drained {

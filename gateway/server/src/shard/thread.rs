@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use super::ShardTask;
 use super::inbox::Inbox;
-use crate::app::{App, AppState, Facts, TradesAsker};
+use crate::app::{App, AppState, Facts, Recorded, TradesAsker};
 use crate::config::{Plan, Wait};
 use crate::http::seats::Seats;
 use crate::http::serve::Server;
 use crate::http::{self};
+use crate::journal::pool::Pool;
 use crate::report::Report;
 use crate::ws::Handshakes;
 
@@ -29,6 +30,8 @@ pub(crate) struct Common {
     pub(crate) report: Arc<Report>,
     pub(crate) seats: Seats,
     pub(crate) facts: Facts,
+    /// Readers of the journal; `None`: there is none.
+    pub(crate) pool: Option<Pool>,
     /// Told to the shards' tasks.
     pub(crate) stop: Arc<AtomicBool>,
     /// Told to everything else.
@@ -77,14 +80,15 @@ fn prepare(index: usize, common: &Common) -> io::Result<tokio::runtime::Runtime>
 
 /// Puts a shard together, on its runtime: the task, and accepting beside it.
 fn assemble(index: usize, listener: TcpListener, common: Common) -> io::Result<ShardTask> {
-    let Common { plan, wait, report, seats, facts, stop, closing } = common;
+    let Common { plan, wait, report, seats, facts, pool, stop, closing } = common;
     let inbox = Inbox::new()?;
-    let task = ShardTask::new(index, &plan, wait, inbox.clone(), Arc::clone(&report), stop)?;
+    let task = ShardTask::new(index, &plan, wait, inbox.clone(), Arc::clone(&report), stop, pool.clone())?;
     let state = AppState::new(App {
         runtime_dir: plan.gateway.runtime_dir.clone(),
         report: Arc::clone(&report),
         facts,
         trades: TradesAsker(inbox.clone()),
+        journal: pool.map(|pool| Recorded { pool, config: plan.journal.clone() }),
     });
     let handshakes = Handshakes { inbox, report: Arc::clone(&report), origins: plan.origins.clone().into() };
     let router = http::router(&plan, state, handshakes);

@@ -102,6 +102,9 @@ impl ShardTask {
                 break;
             }
         }
+        while let Some((id, batch)) = self.inbox.batch() {
+            self.core.replayed(id, batch);
+        }
         for count in 0..=QUESTIONS_PER_PASS {
             if count == QUESTIONS_PER_PASS {
                 self.inbox.bell().ring();

@@ -11,7 +11,7 @@ async fn paths_and_methods_that_are_not_there() {
         "/nope",
         "/",
         "/api/v1",
-        "/api/v1/quotes",
+        "/api/v1/depth",
         "/api/v1/quotes/",
         "/api/v1/quotes/A/B",
         "/health/",

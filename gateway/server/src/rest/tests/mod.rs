@@ -3,6 +3,7 @@
 mod data;
 mod documents;
 mod errors;
+mod history;
 mod instruments;
 mod state;
 mod wire;
@@ -24,7 +25,9 @@ use shm_abi::layout::{Plan, State};
 use shm_abi::segment::{Identity, LaneLock, LaneWriter};
 use tower::ServiceExt;
 
-use crate::app::{App, AppState, Facts, TradesAsker};
+use crate::app::{App, AppState, Facts, Recorded, TradesAsker};
+use crate::journal::JournalConfig;
+use crate::journal::pool::Pool;
 use crate::report::Report;
 use crate::shard::inbox::Inbox;
 
@@ -69,6 +72,17 @@ impl Reply {
 impl Gateway {
     /// Reads these lanes; none: those that it finds.
     fn new(lanes: &[&str]) -> Gateway {
+        Gateway::over(lanes, None)
+    }
+
+    /// The same, and the journals in a folder, of which one request looks at so many records.
+    fn recorded(lanes: &[&str], dir: &Path, request_records: u32) -> Gateway {
+        let pool = Pool::start(1, 8).unwrap();
+        let config = JournalConfig { dir: Some(dir.into()), request_records, ..JournalConfig::default() };
+        Gateway::over(lanes, Some(Recorded { pool, config }))
+    }
+
+    fn over(lanes: &[&str], journal: Option<Recorded>) -> Gateway {
         let shm = Path::new("/dev/shm");
         let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -84,7 +98,7 @@ impl Gateway {
             limits: gateway_core::limits::Limits::default(),
         };
         let trades = TradesAsker(inbox.clone());
-        let app = App { runtime_dir: dir.path().into(), report: Arc::clone(&report), facts, trades };
+        let app = App { runtime_dir: dir.path().into(), report: Arc::clone(&report), facts, trades, journal };
         let app = AppState::new(app);
         let router = super::router(app.clone());
         let document = documents::of(&router);
