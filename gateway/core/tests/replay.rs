@@ -207,6 +207,35 @@ fn the_journal_then_the_ring_then_live() {
     assert_eq!((stage.shard.stats().replays, stage.shard.stats().replaying), (1, 0));
 }
 
+/// The journal was read further than this shard has read the lane: nothing in between is told twice.
+#[test]
+fn a_shard_behind_its_journal() {
+    let mut stage = Stage::new(wide(), market(1));
+    stage.shard.use_journal();
+    let mut recorder = Recorder::new(&stage.markets[0]);
+    for turn in 0..2000 {
+        trade(stage.market(), 0);
+        recorder.record();
+        // So far behind that what it lacks is still in the ring.
+        if turn < 1500 {
+            stage.read(usize::MAX);
+        }
+    }
+    let seat = resume(&mut stage, "AAA", 1, 100);
+    for _ in 0..2000 {
+        recorder.serve(&mut stage);
+        stage.shard.replay(stage.now);
+        stage.turn(usize::MAX);
+        stage.pong(seat);
+    }
+    assert!(stage.shard.has_replays(), "it waits for the shard");
+    settle(&mut stage, &mut recorder);
+    trade(stage.market(), 0);
+    stage.assert_quiet();
+    let all: Vec<u64> = stage.markets[0].model("AAA").trades.iter().copied().filter(|n| *n > 100).collect();
+    assert_eq!(told(&stage, seat, "AAA"), all);
+}
+
 #[test]
 fn across_epochs_and_a_restart_while_it_goes_on() {
     let mut stage = Stage::new(wide(), market(1));
