@@ -264,6 +264,7 @@ extern "C" {
 #define TL_GAP_ABANDONED        6
 #define TL_GAP_IMAGED           7
 #define TL_GAP_JOINED_LATE      8
+#define TL_GAP_RECORDING        9
 
 /* The venue's letter of a status record about the session. */
 #define TL_SESSION_UP      85

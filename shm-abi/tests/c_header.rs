@@ -139,7 +139,7 @@ fn generated() -> String {
     let codes = family!(clear_code { DAY BOOK });
     defines(&mut text, "Codes of clear records: the day begins anew; only the book is emptied.", "CLEAR_", codes);
     let reasons = family!(gap_reason {
-        SKIPPED_AT_LOGIN UNFILLED NO_SERVER OVERFLOW JUMP ABANDONED IMAGED JOINED_LATE
+        SKIPPED_AT_LOGIN UNFILLED NO_SERVER OVERFLOW JUMP ABANDONED IMAGED JOINED_LATE RECORDING
     });
     defines(&mut text, "Reasons of gap records.", "GAP_", reasons);
     let codes = family!(session_code { UP DOWN ENDED SUSPECT IMAGE });

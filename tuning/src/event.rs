@@ -261,6 +261,7 @@ fn gap_name(reason: u64) -> &'static str {
         gap_reason::ABANDONED => "abandoned",
         gap_reason::IMAGED => "imaged",
         gap_reason::JOINED_LATE => "joined_late",
+        gap_reason::RECORDING => "recording",
         _ => "unknown",
     }
 }
