@@ -8,6 +8,7 @@ use journal::export::{Counts, Exporter, Feed, Schema};
 use journal::format::HoleReason;
 use journal::import::{DbnImport, RecordError, Recorder};
 use journal::reader::Entry;
+use journal::replay::{self, SourceOptions};
 use journal::writer::{Now, Source, Writer};
 use journal::{Journal, JournalConfig, Recovered};
 use shm_abi::record::{Body, Head, INSTRUMENT_NONE, Record, Restart, flag, kind, restart_body, restart_reason, side};
@@ -146,4 +147,38 @@ fn books_are_doubted_after_holes_and_steps_that_leave_something_out() {
     for (name, steps, want) in table {
         assert_eq!(rows(steps), want, "case: {name}");
     }
+}
+
+#[test]
+fn a_replayed_file_says_what_the_journal_of_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, place) = (folder.path().join("first.dbn"), folder.path().join("journal"));
+    let mut flow: Vec<Words> = (0..500).map(|id| order(kind::ADD, id, 10 + id as i64, 5)).collect();
+    flow.push(words(head(kind::TRADE, side::ASK, 0), &[9, 10, 3]));
+    flow.push(words(head(kind::FILL, side::ASK, 0), &[4, 10, 3]));
+    flow.push(words(head(kind::CANCEL, side::ASK, flag::LAST), &[4, 10, 3]));
+    export(&path, &dbn(Schema::Orders), &flow);
+    let start = DbnImport::open(&path).unwrap().metadata().start;
+    let mut import = DbnImport::open(&path).unwrap();
+    let mut recorder = Recorder::create(&place, "import", start, NOW).unwrap();
+    while let Some(said) = import.next().unwrap() {
+        said.iter().for_each(|imported| recorder.take(imported, NOW).unwrap());
+    }
+    recorder.finish(NOW).unwrap();
+    let steps = |path: &std::path::Path| {
+        let mut source = replay::Source::open(path, &SourceOptions::default()).unwrap();
+        let (mut rings, mut instruments) = ([Vec::new(), Vec::new()], Vec::new());
+        while let Some(step) = source.next().unwrap() {
+            match step {
+                replay::Step::Record { ring, words, .. } => rings[journal::ring_index(ring)].push(words.to_vec()),
+                replay::Step::Instrument(instrument) => instruments.push(*instrument),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(source.position(), source.total());
+        (rings, instruments)
+    };
+    let (file, recorded) = (steps(&path), steps(&place));
+    assert_eq!(file.0.each_ref().map(Vec::len), [503 + 1, 1 + 2 + 1]);
+    assert!(file == recorded);
 }
