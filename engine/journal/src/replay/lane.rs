@@ -9,7 +9,8 @@ use shm_abi::ring::RingWriter;
 use shm_abi::segment::{LaneWriter, MappedRing, RingName};
 use shm_abi::slot::SLOT_WORDS;
 
-use super::rows::{First, Rows, Said, Target, head};
+use super::facts::{First, head};
+use super::rows::{Rows, Said, Target};
 use super::step::{Missing, Step};
 use crate::{RINGS, ring_index};
 

@@ -27,6 +27,7 @@
 //!
 //! [`gap_reason::RECORDING`]: shm_abi::record::gap_reason::RECORDING
 
+mod facts;
 #[cfg(feature = "import")]
 mod from_dbn;
 mod from_journal;

@@ -1,23 +1,20 @@
 //! Rows of the board, moved by the records of the market ring as their events moved them.
 
-use std::collections::HashMap;
-
 use shm_abi::board::{BoardWriter, Level, Quality, RowUpdate};
 use shm_abi::directory::{DirectoryWriter, Instrument, Text, xstream};
 use shm_abi::layout::row;
 use shm_abi::record::{
-    AnomalyCode, HEAD_WORDS, Head, INSTRUMENT_NONE, Side, StatusCause, TradingStatus, clear_code, flag, gap_reason,
-    kind, official_code, restart_reason, session_code, side, trade_code,
+    Head, INSTRUMENT_NONE, Side, StatusCause, TradingStatus, flag, gap_reason, kind, official_code, restart_reason,
+    session_code, side, trade_code,
 };
-use shm_abi::slot::SLOT_WORDS;
 
+use super::facts::{
+    ANNOUNCED, Facts, First, GAPPED, RowIndex, SUSPECT, XSTREAM, announce_unheard, clear, head, makes_suspect,
+};
 use super::prints::{NO_PRINT, Prints};
-use super::statistics::{Print, begin_day, begin_row, clear_book, print, range, set_last};
-use super::status::{Phases, Scope, status_of};
+use super::statistics::{Print, begin_row, print, range, set_last};
+use super::status::{Phases, Scope};
 use super::window::set_level;
-
-/// First slot of a record: all that rows need of any.
-pub(super) type First = [u64; SLOT_WORDS];
 
 /// What an event's part in the orders ring said, where that tells what its part in the market ring means, and what stands
 /// behind a record's first slot.
@@ -31,62 +28,6 @@ pub(super) struct Said {
     pub(super) anomaly: bool,
     /// Why the sequence began anew, of a restart in the market ring.
     pub(super) restart_reason: u64,
-}
-
-/// What is kept of a row beside it.
-#[derive(Debug, Clone, Copy)]
-struct Facts {
-    /// The instrument's newest print that is kept.
-    newest_print: u32,
-    /// The venue's phase as it is for this instrument.
-    phase: TradingStatus,
-    /// Letter of the last trading action; 0: none yet.
-    state: u8,
-    bits: u8,
-}
-
-/// Bit of [`Facts::bits`]: records are missing here since the book was last whole.
-const GAPPED: u8 = 0x01;
-/// Bit of [`Facts::bits`]: announced in this session.
-const ANNOUNCED: u8 = 0x02;
-/// Bit of [`Facts::bits`]: of an X-stream venue.
-const XSTREAM: u8 = 0x04;
-/// Bit of [`Facts::bits`]: as in records.
-const SUSPECT: u8 = flag::SUSPECT;
-
-/// No row.
-const NO_ROW: u32 = u32::MAX;
-/// Ids below this are looked up by index.
-const DENSE_IDS: usize = 1 << 20;
-
-/// Rows by instrument id. The engine gives ids from 0 on; tick files have ids of anybody's making.
-#[derive(Debug, Default)]
-struct RowIndex {
-    dense: Vec<u32>,
-    sparse: HashMap<u32, u32>,
-}
-
-impl RowIndex {
-    fn set(&mut self, id: u32, row: u32) {
-        let at = id as usize;
-        if at >= DENSE_IDS {
-            self.sparse.insert(id, row);
-            return;
-        }
-        if at >= self.dense.len() {
-            self.dense.resize((at + 1).next_power_of_two(), NO_ROW);
-        }
-        self.dense[at] = row;
-    }
-
-    #[inline(always)]
-    fn get(&self, id: u32) -> Option<usize> {
-        let row = match self.dense.get(id as usize) {
-            Some(row) => *row,
-            None => *self.sparse.get(&id)?,
-        };
-        (row != NO_ROW).then_some(row as usize)
-    }
 }
 
 /// What is kept of every row.
@@ -115,35 +56,8 @@ pub(super) struct Target<'l> {
 }
 
 #[inline(always)]
-pub(super) fn head(words: &First) -> Head {
-    let head: &[u64; HEAD_WORDS] = words.first_chunk().expect("a slot is longer than a head");
-    Head::from_words(head)
-}
-
-#[inline(always)]
 fn instrument_of(words: &First) -> u32 {
     (words[0] >> 32) as u32
-}
-
-impl Facts {
-    #[inline(always)]
-    fn has(&self, bit: u8) -> bool {
-        self.bits & bit != 0
-    }
-
-    #[inline(always)]
-    fn put(&mut self, bit: u8, on: bool) {
-        self.bits = if on { self.bits | bit } else { self.bits & !bit };
-    }
-
-    /// Quality of its row: that of the feed, but gapped while a live feed's book is not whole.
-    fn quality(&self, feed: Quality) -> Quality {
-        if feed == Quality::Fresh && self.bits & (SUSPECT | GAPPED) != 0 { Quality::Gapped } else { feed }
-    }
-
-    fn status(&self) -> TradingStatus {
-        status_of(self.state, self.phase, self.has(XSTREAM))
-    }
 }
 
 fn stamp(row: &mut RowUpdate<'_>, ts_event: u64, market_n: u64) {
@@ -448,55 +362,4 @@ impl Rows {
         self.prints.clear();
         self.facts.iter_mut().for_each(|facts| facts.newest_print = NO_PRINT);
     }
-}
-
-/// An instrument is spoken of whose announcement was not heard: the records begin in the middle of its session.
-#[cold]
-fn announce_unheard(
-    facts: &mut Facts,
-    row: &mut RowUpdate<'_>,
-    records: &[First],
-    phase: TradingStatus,
-    feed: Quality,
-) {
-    if records.iter().any(|words| words[0] as u8 == kind::INSTRUMENT) {
-        return;
-    }
-    facts.phase = phase;
-    facts.put(ANNOUNCED, true);
-    row.set_quality(facts.quality(feed));
-}
-
-/// Whether an anomaly about an instrument makes its book suspect. A venue of orders tells of anomalies in both rings, one
-/// of levels in the market ring alone.
-#[cold]
-fn makes_suspect(words: &First, of_orders: bool) -> bool {
-    let [.., subject, detail] = *words;
-    let code = AnomalyCode::from_code(head(words).side_or_code);
-    match (code, of_orders) {
-        (AnomalyCode::UnknownOrder, _) => true,
-        (AnomalyCode::DuplicateOrder | AnomalyCode::Overfill, true) => true,
-        (AnomalyCode::BadField, true) => detail > u32::MAX.into(),
-        (AnomalyCode::TableFull, false) => true,
-        // The letters of IEX's level messages.
-        (AnomalyCode::BadField, false) => subject == u64::from(b'8') || subject == u64::from(b'5'),
-        _ => false,
-    }
-}
-
-/// The book is empty, and unless nothing else is meant, the day begins anew.
-fn clear(facts: &mut Facts, row: &mut RowUpdate<'_>, code: u8, of_restart: bool, feed: Quality) {
-    clear_book(row);
-    if code != clear_code::BOOK {
-        begin_day(row);
-        facts.newest_print = NO_PRINT;
-        row.set_status(TradingStatus::Unknown, 0);
-    }
-    facts.put(GAPPED, false);
-    if of_restart {
-        (facts.state, facts.phase) = (0, TradingStatus::Unknown);
-        facts.put(SUSPECT, false);
-        row.set_status(TradingStatus::Unknown, 0);
-    }
-    row.set_quality(facts.quality(feed));
 }
