@@ -9,7 +9,7 @@ use crate::machine::{Cores, JUDGE_ROUNDS, Machine};
 use crate::partner::{self, PartnerArgs};
 use crate::report::{Report, Section};
 use crate::verdict::Verdict;
-use crate::{BenchError, Result, fanout, io_error, itch, lanes, ring, udp, wake, wire};
+use crate::{BenchError, Result, fanout, io_error, itch, journal, lanes, ring, udp, wake, wire};
 
 /// Exit code with `--gate` when a goal was missed.
 pub const EXIT_MISSED: u8 = 1;
@@ -37,7 +37,7 @@ pub struct Options {
     /// The two cores to use: the partner's, then the measuring role's.
     #[arg(long, global = true, value_name = "A,B", value_parser = parse_cores, default_value = "0,1")]
     pub cores: Cores,
-    /// Alternating pairs [default: 9; itch and fanout: 5].
+    /// Alternating pairs [default: 9; itch, journal and fanout: 5].
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pairs: Option<u32>,
     /// Also writes the results to this file, as JSON.
@@ -65,11 +65,13 @@ enum Command {
     Wake(wake::WakeArgs),
     /// One lane's latency while another one is flooded; needs four cores.
     Lanes(lanes::LanesArgs),
+    /// The recorded bus: writing, reading, replay, export, and what it costs the lane.
+    Journal(journal::JournalArgs),
     /// From shared memory to WebSocket subscribers, through the real gateway.
     Fanout(fanout::FanoutArgs),
     /// The host's facts and the judgement of its floor; nothing else.
     Facts,
-    /// Ring, itch, wire, udp, wake, lanes and fanout with their defaults.
+    /// Ring, itch, wire, udp, wake, lanes, journal and fanout with their defaults.
     All,
     /// The other role. Started by the bench itself.
     #[command(hide = true)]
@@ -119,6 +121,7 @@ fn measure(cli: &Cli, machine: &Machine, dir: &std::path::Path) -> Result<Vec<Se
     let udp = |args: &udp::UdpArgs| udp::run(args, pairs(udp::PAIRS), machine, dir);
     let wake = |args: &wake::WakeArgs| wake::run(args, pairs(wake::PAIRS), machine, dir);
     let lanes = |args: &lanes::LanesArgs| lanes::run(args, pairs(lanes::PAIRS), machine, dir);
+    let journal = |args: &journal::JournalArgs| journal::run(args, pairs(journal::PAIRS), machine, dir);
     let fanout = |args: &fanout::FanoutArgs| fanout::run(args, pairs(fanout::PAIRS), machine, dir);
     Ok(match &cli.command {
         Command::Ring(args) => vec![ring(args)?],
@@ -127,6 +130,7 @@ fn measure(cli: &Cli, machine: &Machine, dir: &std::path::Path) -> Result<Vec<Se
         Command::Udp(args) => vec![udp(args)?],
         Command::Wake(args) => vec![wake(args)?],
         Command::Lanes(args) => vec![lanes(args)?],
+        Command::Journal(args) => vec![journal(args)?],
         Command::Fanout(args) => vec![fanout(args)?],
         Command::All => vec![
             ring(&Default::default())?,
@@ -135,6 +139,7 @@ fn measure(cli: &Cli, machine: &Machine, dir: &std::path::Path) -> Result<Vec<Se
             udp(&Default::default())?,
             wake(&Default::default())?,
             lanes(&Default::default())?,
+            journal(&Default::default())?,
             fanout(&Default::default())?,
         ],
         Command::Facts | Command::Partner(_) => vec![],

@@ -14,6 +14,7 @@ pub mod facts;
 pub mod fanout;
 pub mod floor;
 pub mod itch;
+pub mod journal;
 pub mod lanes;
 pub mod machine;
 pub mod partner;

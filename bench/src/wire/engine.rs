@@ -48,7 +48,8 @@ impl Folder {
         self.folder.path()
     }
 
-    fn state(&self) -> PathBuf {
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
@@ -169,7 +170,15 @@ impl Engine {
     /// # Errors
     /// When either fails.
     pub fn start(program: &Path, folder: &Folder, lanes: &[LaneSpec], cores: &[usize]) -> Result<Engine> {
-        fs::write(folder.config(), config(folder, lanes)).map_err(io_error("write the engine's config"))?;
+        Engine::start_with(program, folder, &config(folder, lanes), cores)
+    }
+
+    /// The same with a config of the caller's.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_with(program: &Path, folder: &Folder, config: &str, cores: &[usize]) -> Result<Engine> {
+        fs::write(folder.config(), config).map_err(io_error("write the engine's config"))?;
         let log = fs::File::create(folder.log()).map_err(io_error("make the engine's log"))?;
         let mut command = Command::new(program);
         command.arg("--config").arg(folder.config()).env("RUST_LOG", "warn");
@@ -178,6 +187,11 @@ impl Engine {
         sys::release_child(&mut command, cores);
         let child = command.spawn().map_err(io_error(format!("start {}", program.display())))?;
         Ok(Engine { child, log: folder.log() })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it has ended by itself.
