@@ -47,7 +47,9 @@ pub(crate) fn run(args: &Args, stop: &AtomicBool) -> Result<(), ToolError> {
     let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut beginning));
     read.map_err(|source| ToolError::Io { action: "read", path: path.clone(), source })?;
     const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-    match beginning.starts_with(b"DBN") || beginning == ZSTD {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let named = name.ends_with(".dbn") || name.ends_with(".dbn.zst");
+    match named || beginning.starts_with(b"DBN") || beginning == ZSTD {
         true => run_dbn(args, stop),
         false => run_messages(args, stop),
     }
