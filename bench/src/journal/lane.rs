@@ -9,6 +9,9 @@ use shm_abi::segment::Segment;
 use crate::wire::engine::{Engine, Folder, LANE};
 use crate::{BenchError, Result};
 
+/// Slots of each ring. A replay waits for its journal when half a ring is not on disk yet, and waiting takes time on a core,
+/// too: here a whole day fits.
+const SLOTS: u64 = 1 << 22;
 /// Longest wait for the end of the file.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -64,6 +67,8 @@ wait = "park"
 [[lane]]
 name = "{LANE}"
 instruments = 16384
+orders_slots = {SLOTS}
+market_slots = {SLOTS}
 
 [[feed]]
 name = "day"

@@ -24,7 +24,7 @@ use crate::{Result, io_error, sys};
 
 /// Pairs unless told otherwise.
 pub const PAIRS: u32 = 5;
-/// Events a second that the disk is asked to take.
+/// Records a second that the disk is asked to take, millions.
 const WRITE_GOAL: f64 = 5.0;
 /// Roles that never sleep when a publish time is to be judged: a sender, the lane, the journal.
 const ROLES: usize = 3;
@@ -61,7 +61,7 @@ struct Series {
     bytes: Vec<f64>,
     read: Vec<f64>,
     replay: Vec<f64>,
-    replay_records: Vec<f64>,
+    replay_events: Vec<f64>,
     replay_growth: Vec<f64>,
     dbn: Vec<f64>,
     parquet: Vec<f64>,
@@ -105,17 +105,17 @@ pub fn run(args: &JournalArgs, pairs: u32, machine: &Machine, dir: &Path) -> Res
 fn measure(flow: &Flow, args: &JournalArgs, work: &Path, series: &mut Series) -> Result<()> {
     let (events, records) = (flow.events as f64 / 1e6, flow.records as f64 / 1e6);
     let recorded = work.join("journal");
-    let write = events / disk::write(flow, &recorded)?;
+    let write = records / disk::write(flow, &recorded)?;
     let bytes = disk::bytes_of(&recorded);
-    let bare = events / disk::bare_write(bytes, &work.join("bare"))?;
+    let bare = records / disk::bare_write(bytes, &work.join("bare"))?;
     series.write.push(write);
     series.bare.push(bare);
     series.wanted.push(bare.min(WRITE_GOAL));
-    series.bytes.push(bytes as f64 / flow.events as f64);
+    series.bytes.push(bytes as f64 / flow.records as f64);
     series.read.push(records / disk::read(flow, &recorded)?);
     let replay = disk::replay(flow, &recorded, args.symbols)?;
-    series.replay.push(events / replay.seconds);
-    series.replay_records.push(records / replay.seconds);
+    series.replay.push(records / replay.seconds);
+    series.replay_events.push(events / replay.seconds);
     series.replay_growth.push(replay.growth_mib);
     for (format, rates) in [(Format::Dbn, &mut series.dbn), (Format::Parquet, &mut series.parquet)] {
         let (job, given) = disk::export(flow, &recorded, &work.join("export"), format)?;
@@ -138,43 +138,43 @@ fn section(
     let mut section = Section::new("journal", title);
     let row = |kind, name: &str, unit, values: &[f64]| AmountRow::new(kind, name, unit, values);
     section.amounts.extend([
-        row(Kind::Floor, "as many bytes in one file, synced as often", "M events/s", &series.bare),
-        row(Kind::Ours, "written as a journal, to its end and on disk", "M events/s", &series.write),
-        row(Kind::Ours, "bytes on disk", "bytes/event", &series.bytes),
+        row(Kind::Floor, "as many bytes in one file, synced as often", "M records/s", &series.bare),
+        row(Kind::Ours, "written as a journal, to its end and on disk", "M records/s", &series.write),
+        row(Kind::Ours, "bytes on disk", "bytes/record", &series.bytes),
         row(Kind::Ours, "both rings read in their order", "M records/s", &series.read),
-        row(Kind::Ours, "replayed into a lane: rings, board, directory", "M events/s", &series.replay),
-        row(Kind::Ours, "the same", "M records/s", &series.replay_records),
+        row(Kind::Ours, "replayed into a lane: rings, board, directory", "M records/s", &series.replay),
+        row(Kind::Ours, "the same", "M messages/s", &series.replay_events),
         row(Kind::Ours, "orders exported to DBN", "M records/s", &series.dbn),
         row(Kind::Ours, "orders exported to Parquet (zstd)", "M records/s", &series.parquet),
-        row(Kind::Floor, "the lane's time on a core, file played, not recorded", "ns/event", &series.lane_off),
-        row(Kind::Ours, "the lane's time on a core, the same, recorded", "ns/event", &series.lane_on),
-        row(Kind::Ours, "the journal's own time on a core", "ns/event", &series.journal),
+        row(Kind::Floor, "the lane's time on a core, file played, not recorded", "ns/message", &series.lane_off),
+        row(Kind::Ours, "the lane's time on a core, the same, recorded", "ns/message", &series.lane_on),
+        row(Kind::Ours, "the journal's own time on a core", "ns/message", &series.journal),
     ]);
     let per_event = flow.records as f64 / flow.events as f64;
-    section.notes.push(format!("{} records of {} events: {per_event:.2} each", flow.records, flow.events));
+    section.notes.push(format!("{} records of {} messages: {per_event:.2} each", flow.records, flow.events));
     section
         .notes
-        .push("an event is a venue message; one role, files of std::fs; the engine writes through io_uring".into());
+        .push("events of the goals are records; one role, files of std::fs; the engine writes by io_uring".into());
     section.notes.push(format!("publish p99: NOT JUDGED: {ROLES} roles need a core each, {cores} are allowed here"));
     section.goals = goals(series, no_engine);
     section
 }
 
 fn goals(series: &Series, no_engine: Option<&str>) -> Vec<Goal> {
-    let cost = "journal on: the lane's time on a core per event <= 1.05x without";
+    let cost = "journal on: the lane's time on a core per message <= 1.05x without";
     vec![
         match no_engine {
             None => Goal::ratio(cost, Sense::AtMost, 1.05, &series.lane_on, &series.lane_off),
             Some(why) => Goal::unmeasured(cost, Sense::AtMost, 1.05, why),
         },
         Goal::ratio(
-            "sustained write >= 5 M events/s, or the disk's own limit where that is lower",
+            "sustained write >= 5 M records/s, or the disk's own limit where that is lower",
             Sense::AtLeast,
             1.0,
             &series.write,
             &series.wanted,
         ),
-        Goal::amount("replay at full speed, M events/s", Sense::AtLeast, 10.0, "M/s", &series.replay),
+        Goal::amount("replay at full speed, M records/s", Sense::AtLeast, 10.0, "M/s", &series.replay),
         Goal::amount("export to DBN, M records/s", Sense::AtLeast, 2.0, "M/s", &series.dbn),
         Goal::amount("export to Parquet, M records/s", Sense::AtLeast, 2.0, "M/s", &series.parquet),
         Goal::amount("replay: memory is flat", Sense::AtMost, 8.0, "MiB", &series.replay_growth),
