@@ -82,13 +82,29 @@ replay = {{ file = {day:?}, pace = "max" }}
     )
 }
 
-/// Time that the threads whose names begin so have had a core.
+/// Time that the reactor of this name has had a core: its threads have a number behind it.
 fn thread_ns(pid: u32, name: &str) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let of_task = |task: std::fs::DirEntry| {
         let text = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
         let time = text("schedstat").split(' ').next().and_then(|ns| ns.parse::<u64>().ok());
-        time.filter(|_| text("comm").starts_with(name))
+        time.filter(|_| is_reactor(text("comm").trim_end(), name))
     };
     tasks.filter_map(of_task).sum()
+}
+
+fn is_reactor(thread: &str, name: &str) -> bool {
+    let number = thread.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reactor_is_told_from_the_threads_beside_it() {
+        let names = ["lane0-2", "lane0-images", "lane0-wake", "lane0", "lane01-2", "journal-1"];
+        assert_eq!(names.map(|name| is_reactor(name, "lane0")), [true, false, false, false, false, false]);
+    }
 }
