@@ -37,8 +37,8 @@ pub enum Command {
         symbols: Vec<String>,
         /// What the client already knows, verbatim: the core judges it.
         cursor: Option<String>,
-        /// Deliver what was published at this time or later, ns since the UNIX epoch. Never with a cursor, and of channel
-        /// `trades` only.
+        /// Deliver what was published at this time or later, ns since the UNIX epoch. Never with a cursor, and of the
+        /// channels `trades` and `quotes` only.
         from: Option<u64>,
     },
     /// Leave topics.
@@ -366,7 +366,8 @@ pub enum Outgoing<'a> {
         cursor: &'a str,
     },
     /// Events of some topics come from the journal: the next ones of these topics are of this place's stream, and the
-    /// first follows its number. Said once at the beginning, and at every step into another epoch.
+    /// first follows its number. Said at the beginning, at every step into another epoch, and where quotes become known or
+    /// cease to be.
     Replay {
         /// Channel of the topics.
         channel: Channel,
@@ -374,8 +375,10 @@ pub enum Outgoing<'a> {
         symbols: &'a [&'a str],
         /// Where they go on; `seq` is known.
         place: Place<'a>,
-        /// What lies behind, and the number bound to it; `None` at the beginning.
+        /// What lies behind, and the number bound to it; `None` within an epoch.
         old: Option<(u32, OldEpoch)>,
+        /// Of quotes: whether what is told of them is whole from here on. `None`: of trades.
+        known: Option<bool>,
     },
     /// Numbers that the journal does not have: events of a topic may have been among them. The next event follows `last`.
     ReplayGap {

@@ -64,6 +64,15 @@ fn its_commands_are_understood() {
                 from: Some(1_580_394_600_000_000_000),
             },
         ),
+        (
+            None,
+            Command::Subscribe {
+                channel: Channel::Quotes,
+                symbols: texts(&["AAPL"]),
+                cursor: None,
+                from: Some(1_580_394_600_000_000_000),
+            },
+        ),
         (number(2), subscribe(Channel::Status, &["AAPL", "MSFT"], None)),
         (ladder(), Command::Unsubscribe { channel: five, symbols: texts(&["AAPL"]) }),
         (number(3), Command::List),
@@ -225,7 +234,10 @@ fn its_frames_are_what_is_written() {
         symbols: &["AAPL"],
         place: Place { stream, lane: "lane0", epoch, seq },
         old,
+        known: None,
     };
+    let known_quotes =
+        Outgoing::Replay { channel: Channel::Quotes, symbols: &["AAPL"], place: at(118), old: None, known: Some(true) };
 
     let frames = [
         Outgoing::Ack {
@@ -247,6 +259,7 @@ fn its_frames_are_what_is_written() {
         replay(3, OLD_EPOCH, 118, None),
         replay(1, EPOCH, 0, Some((3, over))),
         Outgoing::ReplayGap { subject: apple(Channel::Trades), stream: 3, prev: 118, first: 200, last: 260 },
+        known_quotes,
         Outgoing::Hello { slow: SlowPolicy::Conflate, lanes: &lanes, limits: &limits },
         snapshot(Channel::Quotes, Snapshot::Quote(&one_sided)),
         snapshot(five, Snapshot::Depth(&window)),
@@ -297,4 +310,17 @@ fn its_frames_are_what_is_written() {
         assert_eq!(*example, encoded(outgoing));
     }
     assert_eq!(examples.len(), frames.len());
+}
+
+/// A time to begin at: channels of which the recording tells every event have it.
+#[test]
+fn who_may_ask_for_a_time() {
+    for (channel, code) in
+        [("trades", None), ("quotes", None), ("depth", Some("unknown_field")), ("status", Some("unknown_field"))]
+    {
+        let text = format!(r#"{{"op":"subscribe","channel":"{channel}","symbols":["A"],"from":"17"}}"#);
+        let refused = native().decode(&text).err();
+        assert_eq!(refused.as_ref().map(|refusal| refusal.code), code, "{channel}");
+        assert!(refused.is_none_or(|refusal| refusal.expected.contains("trades and quotes")), "{channel}");
+    }
 }

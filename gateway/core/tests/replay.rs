@@ -4,162 +4,18 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
 use common::market::{Market, Print};
+use common::recorder::{Recorder, market, others, settle};
 use common::rng::Rng;
 use common::stage::{Stage, wide};
 use gateway_core::dialect::SlowPolicy;
 use gateway_core::limits::Limits;
-use gateway_core::replay::{Batch, End, Failure, OldEpoch, Piece, ReplayId, Start, Step, Want};
-use serde_json::{Value, json};
-use shm_abi::record::{Record, kind};
-use shm_abi::ring::{Polled, Rejoin, RingReader};
-use shm_abi::segment::{MappedRing, RingName};
-
-const RING: usize = 1024;
-
-fn market(epoch: u64) -> Market {
-    let mut market = Market::of_epoch(RING, true, epoch);
-    market.list(3, "AAA", "XNAS", 10);
-    market.list(4, "BBB", "XNAS", 10);
-    market
-}
+use serde_json::json;
+use shm_abi::record::Record;
 
 fn trade(market: &mut Market, at: usize) {
     market.trade(at, Print { code: b'B', flags: 0, price: 50, quantity: 1 });
     market.finish(at);
-}
-
-/// A reading: where it is.
-struct Reading {
-    ids: Vec<u32>,
-    /// Place in the list; `None`: not begun.
-    at: Option<usize>,
-    epoch: u64,
-    seq: u64,
-}
-
-/// Everything that was published, by epoch and number.
-struct Recorder {
-    ring: RingReader<MappedRing>,
-    epoch: u64,
-    records: Vec<(u64, u64, Vec<u64>)>,
-    readings: BTreeMap<ReplayId, Reading>,
-    /// Records before this place are recorded.
-    durable: usize,
-    /// Things of one batch.
-    batch: usize,
-    holes: Vec<(u64, u64)>,
-    begun: u64,
-}
-
-impl Recorder {
-    fn new(market: &Market) -> Recorder {
-        let ring = market.segment().read_from(RingName::Market, 0, Rejoin::Oldest);
-        let (records, readings, holes) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Recorder { ring, epoch: 1, records, readings, durable: usize::MAX, batch: 7, holes, begun: 0 }
-    }
-
-    fn record(&mut self) {
-        while let Polled::Record { n, words } = self.ring.poll() {
-            self.records.push((self.epoch, n, words.to_vec()));
-        }
-    }
-
-    fn follow(&mut self, market: &Market, epoch: u64) {
-        self.record();
-        self.ring = market.segment().read_from(RingName::Market, 0, Rejoin::Oldest);
-        self.epoch = epoch;
-    }
-
-    /// Does what the shard wants, as a reader of files would.
-    fn serve(&mut self, stage: &mut Stage) -> bool {
-        self.record();
-        let mut served = false;
-        while let Some(want) = stage.shard.next_want() {
-            served = true;
-            let id = match want {
-                Want::Begin { id, start, wanted, .. } => {
-                    let (epoch, seq) = match start {
-                        Start::After { epoch, seq } => (epoch, seq),
-                        Start::Time(ns) => self.before(ns),
-                    };
-                    let ids = wanted.iter().map(|wanted| wanted.id).collect();
-                    self.readings.insert(id, Reading { ids, at: None, epoch, seq });
-                    self.begun += 1;
-                    id
-                }
-                Want::More(id) => id,
-                Want::End(id) => {
-                    assert!(self.readings.remove(&id).is_some(), "ended once");
-                    continue;
-                }
-            };
-            let batch = self.batch(id);
-            stage.shard.replayed(id, batch);
-        }
-        served
-    }
-
-    /// The place before the first record of that time.
-    fn before(&self, ns: u64) -> (u64, u64) {
-        let published = |(_, n, words): &(u64, u64, Vec<u64>)| Record::new(*n, words).unwrap().head.ts_publish();
-        let (epoch, n, _) = self.records.iter().find(|record| published(record) >= ns).unwrap();
-        (*epoch, n - 1)
-    }
-
-    fn batch(&mut self, id: ReplayId) -> Batch {
-        let end = self.durable.min(self.records.len());
-        let reading = self.readings.get_mut(&id).unwrap();
-        let mut batch = Batch::default();
-        let mut at = match reading.at {
-            Some(at) => at,
-            None => {
-                if !self.records.iter().any(|(epoch, ..)| *epoch == reading.epoch) {
-                    return Batch::failed(Failure::UnknownEpoch);
-                }
-                batch.push(Piece::Step(Step { epoch: reading.epoch, seq: reading.seq, old: None }));
-                let known = |(epoch, n, _): &(u64, u64, Vec<u64>)| (*epoch, *n) <= (reading.epoch, reading.seq);
-                self.records.iter().take_while(|record| known(record)).count()
-            }
-        };
-        while at < end && batch.len() < self.batch {
-            let (epoch, n, words) = &self.records[at];
-            if *epoch != reading.epoch {
-                let old = OldEpoch { epoch: reading.epoch, drained_to: reading.seq + 1, end: Some(reading.seq + 1) };
-                batch.push(Piece::Step(Step { epoch: *epoch, seq: 0, old: Some(old) }));
-                reading.epoch = *epoch;
-            }
-            let record = Record::new(*n, words).unwrap();
-            let hole = self.holes.iter().find(|(first, last)| (first..=last).contains(&n));
-            if let Some((first, last)) = hole {
-                if first == n {
-                    batch.push(Piece::Hole { first: *first, last: *last });
-                }
-            } else if matches!(record.head.kind, kind::TRADE | kind::TRADE_BREAK)
-                && let Some(wanted) = reading.ids.iter().position(|id| *id == record.head.instrument_id)
-            {
-                batch.push(Piece::Record { wanted: wanted as u16, n: *n, words });
-            }
-            reading.seq = *n;
-            at += 1;
-        }
-        reading.at = Some(at);
-        (batch.seq, batch.end) = (reading.seq, if at >= end { End::Reached } else { End::More });
-        batch
-    }
-}
-
-/// Everything is sent, and the journal read, until nothing moves.
-fn settle(stage: &mut Stage, recorder: &mut Recorder) {
-    loop {
-        stage.drain();
-        let moved = recorder.serve(stage) | stage.shard.replay(stage.now);
-        if !moved {
-            return;
-        }
-    }
 }
 
 fn resume(stage: &mut Stage, symbols: &str, epoch: u64, seq: u64) -> usize {
@@ -167,10 +23,6 @@ fn resume(stage: &mut Stage, symbols: &str, epoch: u64, seq: u64) -> usize {
     let id = stage.command(seat, "subscribe", &format!("4 lane0.{epoch:016x}.{seq} {symbols}"));
     stage.seats[seat].client.resumes.insert(id, seq);
     seat
-}
-
-fn others(stage: &Stage, seat: usize, kind: &str) -> Vec<Value> {
-    stage.seats[seat].client.others.iter().filter(|frame| frame["t"] == kind).cloned().collect()
 }
 
 /// What a seat was told of an instrument.

@@ -89,6 +89,7 @@ pub(crate) const POOL_NUMBERS: &[PoolNumber] = &[
     ("running", Shape::Gauge, "Threads that read the journal now", |counts| &counts.running),
     ("records", Shape::Counter, "Records of the journal looked at", |counts| &counts.records),
     ("holes", Shape::Counter, "Holes of the journal met by a reader", |counts| &counts.holes),
+    ("unknown", Shape::Counter, "Quotes not known where their replay begins", |counts| &counts.unknown),
     ("errors", Shape::Counter, "Times that the journal could not be read", |counts| &counts.errors),
 ];
 

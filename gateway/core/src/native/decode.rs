@@ -234,8 +234,8 @@ impl<'a> Fields<'a> {
     /// The time from which on everything is wanted.
     fn from(&self, channel: Channel) -> Result<Option<u64>, Refusal> {
         let Some(raw) = self.raw(Field::From) else { return Ok(None) };
-        if channel != Channel::Trades {
-            return Err(refuse("unknown_field", "from", raw, "no from: only channel trades has it"));
+        if !matches!(channel, Channel::Trades | Channel::Quotes) {
+            return Err(refuse("unknown_field", "from", raw, "no from: only the channels trades and quotes have it"));
         }
         if self.raw(Field::Cursor).is_some() {
             return Err(bad_value(Field::From, raw, "a cursor or a time, not both"));

@@ -58,7 +58,9 @@ pub(super) fn push_reply(out: &mut Vec<u8>, server: &str, outgoing: &Outgoing<'_
             push_text(out, ",\"state\":", facts.state.name());
             out.push(b'}');
         }
-        Outgoing::Replay { channel, symbols, place, old } => push_replay(out, *channel, symbols, place, *old),
+        Outgoing::Replay { channel, symbols, place, old, known } => {
+            push_replay(out, *channel, symbols, place, *old, *known);
+        }
         Outgoing::Snapshot { .. }
         | Outgoing::Update { .. }
         | Outgoing::TopicGap { .. }
@@ -165,7 +167,14 @@ fn push_restart(
     out.push(b'}');
 }
 
-fn push_replay(out: &mut Vec<u8>, channel: Channel, symbols: &[&str], place: &Place<'_>, old: Option<(u32, OldEpoch)>) {
+fn push_replay(
+    out: &mut Vec<u8>,
+    channel: Channel,
+    symbols: &[&str],
+    place: &Place<'_>,
+    old: Option<(u32, OldEpoch)>,
+    known: Option<bool>,
+) {
     put(out, "{\"type\":\"replay\"");
     push_channel(out, channel);
     put(out, ",\"symbols\":");
@@ -183,6 +192,9 @@ fn push_replay(out: &mut Vec<u8>, channel: Channel, symbols: &[&str], place: &Pl
     }
     put(out, ",\"cursor\":");
     push_cursor(out, place.lane, place.epoch, place.seq);
+    if let Some(known) = known {
+        put(out, if known { ",\"known\":true" } else { ",\"known\":false" });
+    }
     out.push(b'}');
 }
 

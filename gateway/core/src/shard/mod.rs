@@ -12,7 +12,7 @@
 //! | `out` | from an event to those who lack it |
 //! | `connections`, `clock`, `flood` | what each client has subscribed and lacks; its pongs; its rate |
 //! | `commands`, `subscribe`, `resume` | what clients ask for |
-//! | `replay` | resumes from further back than the ring reaches |
+//! | `replay`, `replayed` | resumes from further back than the ring reaches, and what they tell |
 //! | `flush`, `plan` | one send with everything that a connection lacks |
 //! | `timers` | what is due by time |
 
@@ -27,6 +27,7 @@ mod lanes;
 mod out;
 mod plan;
 mod replay;
+mod replayed;
 mod resume;
 mod rows;
 mod slab;

@@ -3,17 +3,18 @@
 
 use std::collections::VecDeque;
 
-use shm_abi::record::{Body, Record};
+use shm_abi::record::Record;
 use shm_abi::ring::{LossReason, Polled, Rejoin};
 use shm_abi::segment::RingName;
 
 use super::Shard;
 use super::connections::{Mode, Phase};
-use super::events::{stamps_of, trade_of};
+use super::replayed::Member;
 use super::subscribe::Joined;
 use super::types::{ConnectionId, Now};
-use crate::dialect::{Delta, GapReason, Outgoing, Place};
-use crate::replay::{Batch, End, Failure, Piece, ReplayId, Start, Step, Want, Wanted};
+use crate::dialect::GapReason;
+use crate::replay::{Batch, End, Failure, ReplayId, Start, Want, Wanted, What};
+use crate::topic::Channel;
 
 /// Share of `queued_bytes` that may wait for a client before it is given more, and that it is given at a time.
 const ROOM_SHARE: u32 = 8;
@@ -32,15 +33,6 @@ pub(super) struct Replays {
     wants: VecDeque<Want>,
 }
 
-/// A topic that is being replayed.
-#[derive(Debug)]
-struct Member {
-    joined: Joined,
-    instrument_id: u32,
-    /// Number of the event that was told last.
-    prev: u64,
-}
-
 #[derive(Debug)]
 enum Stage {
     /// A batch was asked for.
@@ -55,23 +47,28 @@ enum Stage {
 
 /// One command's topics of one lane.
 #[derive(Debug)]
-struct Replay {
+pub(super) struct Replay {
     /// Stands in the subscriptions that it is for.
-    serial: u64,
+    pub(super) serial: u64,
     /// Name of the reading; `None`: to begin anew.
     reading: Option<ReplayId>,
-    connection: ConnectionId,
-    dialect: u8,
-    lane: u16,
-    members: Vec<Member>,
+    pub(super) connection: ConnectionId,
+    pub(super) dialect: u8,
+    pub(super) lane: u16,
+    pub(super) what: What,
+    pub(super) members: Vec<Member>,
     /// As the client gave it.
     cursor: String,
     start: Start,
     /// Epoch and stream of what is told now.
-    epoch: u64,
-    stream: u32,
+    pub(super) epoch: u64,
+    pub(super) stream: u32,
     /// Everything up to this number of it was told.
-    seq: u64,
+    pub(super) seq: u64,
+    /// The last event that ended was over with this number, in the ring.
+    whole: u64,
+    /// Of quotes: the member that the event which is not over yet has changed.
+    pub(super) open: Option<usize>,
     stage: Stage,
     /// When it last got on.
     progress_ns: u64,
@@ -157,12 +154,16 @@ impl Shard {
             Start::Time(_) => (0, 0),
         };
         let mut members = Vec::with_capacity(joined.len());
+        let mut what = What::Trades;
         for &joined in joined {
             connection.forget(joined.subscription);
             connection.set_mode(joined.subscription, Mode::Replaying);
             connection.subscriptions[usize::from(joined.subscription)].first = serial;
-            let instrument_id = self.world.instruments[self.world.topics[joined.topic].instrument].id;
-            members.push(Member { joined, instrument_id, prev: seq });
+            let topic = &self.world.topics[joined.topic];
+            if topic.channel == Channel::Quotes {
+                what = What::Quotes;
+            }
+            members.push(Member::new(joined, self.world.instruments[topic.instrument].id, seq, what));
         }
         let mut replay = Replay {
             serial,
@@ -170,12 +171,15 @@ impl Shard {
             connection: id,
             dialect,
             lane,
+            what,
             members,
             cursor: cursor.into(),
             start,
             epoch,
             stream: 0,
             seq,
+            whole: 0,
+            open: None,
             stage: Stage::Asked,
             progress_ns: now.mono_ns,
         };
@@ -203,7 +207,8 @@ impl Shard {
             let (symbol, venue) = instrument.map_or(("", ""), |i| (i.symbol_str(), i.venue_str()));
             Wanted { id: member.instrument_id, symbol: symbol.into(), venue: venue.into() }
         });
-        self.replays.wants.push_back(Want::Begin { id, lane, start: replay.start, wanted: wanted.collect() });
+        let (start, what, wanted) = (replay.start, replay.what, wanted.collect());
+        self.replays.wants.push_back(Want::Begin { id, lane, start, what, wanted });
     }
 
     fn end_reading(&mut self, replay: &mut Replay) {
@@ -260,25 +265,10 @@ impl Shard {
         Became::Over
     }
 
-    fn still_wants(&self, replay: &Replay, member: &Member) -> bool {
-        let connection = self.out.connections.get(replay.connection);
-        let place = usize::from(member.joined.subscription);
-        let subscription = connection.and_then(|connection| connection.subscriptions.get(place));
-        subscription.is_some_and(|s| s.mode == Mode::Replaying && s.first == replay.serial)
-    }
-
     fn tell_batch(&mut self, replay: &mut Replay, batch: Batch, mut at: usize, room: usize, now: Now) -> Became {
         let mut frames = Vec::new();
         while let Some(piece) = batch.get(at).filter(|_| frames.len() < room) {
-            match piece {
-                Piece::Step(step) => self.tell_step(replay, &step, &mut frames),
-                Piece::Hole { first, last } => self.tell_hole(replay, first, last, &mut frames),
-                Piece::Record { wanted, n, words } => {
-                    if let Some(record) = Record::new(n, words) {
-                        self.tell_record(replay, usize::from(wanted), &record, &mut frames, now);
-                    }
-                }
-            }
+            self.tell_piece(replay, piece, &mut frames, now);
             at += 1;
         }
         if !frames.is_empty() {
@@ -298,7 +288,7 @@ impl Shard {
             End::More => self.ask(replay),
             End::Reached if self.world.lanes[usize::from(replay.lane)].epoch == replay.epoch && replay.stream > 0 => {
                 self.end_reading(replay);
-                replay.stage = Stage::Ring;
+                (replay.stage, replay.whole) = (Stage::Ring, replay.seq);
             }
             // A new epoch, or the end of one whose engine was killed, is recorded a moment later than it can be named.
             End::Reached | End::Failed(Failure::UnknownEpoch) => {
@@ -315,66 +305,6 @@ impl Shard {
             }
         }
         Became::Going(true)
-    }
-
-    fn tell_step(&mut self, replay: &mut Replay, step: &Step, frames: &mut Vec<u8>) {
-        let repeated = step.old.is_none() && replay.stream > 0 && replay.epoch == step.epoch;
-        let old = step.old.map(|old| (self.stream_of(replay.lane, old.epoch), old));
-        replay.stream = self.stream_of(replay.lane, step.epoch);
-        (replay.epoch, replay.seq) = (step.epoch, step.seq);
-        // A reading that was begun anew, where the one before had left off: nothing new to the client.
-        if repeated {
-            return;
-        }
-        let mut symbols = Vec::with_capacity(replay.members.len());
-        let mut channel = None;
-        for at in 0..replay.members.len() {
-            replay.members[at].prev = step.seq;
-            let member = &replay.members[at];
-            if self.still_wants(replay, member) {
-                let subject = self.world.subject(&self.world.topics[member.joined.topic]);
-                symbols.push(subject.symbol);
-                channel = Some(subject.channel);
-            }
-        }
-        let Some(channel) = channel else { return };
-        let lane = &self.world.lanes[usize::from(replay.lane)].name;
-        let place = Place { stream: replay.stream, lane, epoch: replay.epoch, seq: step.seq };
-        let outgoing = Outgoing::Replay { channel, symbols: &symbols, place, old };
-        self.world.encode(replay.dialect, &outgoing, &mut self.out.words, frames);
-    }
-
-    fn tell_hole(&mut self, replay: &mut Replay, first: u64, last: u64, frames: &mut Vec<u8>) {
-        for at in 0..replay.members.len() {
-            let member = &replay.members[at];
-            let prev = member.prev;
-            if self.still_wants(replay, member) {
-                let subject = self.world.subject(&self.world.topics[member.joined.topic]);
-                let gap = Outgoing::ReplayGap { subject, stream: replay.stream, prev, first, last };
-                self.world.encode(replay.dialect, &gap, &mut self.out.words, frames);
-            }
-            replay.members[at].prev = last;
-        }
-        replay.seq = replay.seq.max(last);
-    }
-
-    /// A trade of a member, or one that is revoked.
-    fn tell_record(&mut self, replay: &mut Replay, at: usize, record: &Record<'_>, frames: &mut Vec<u8>, now: Now) {
-        let trade = trade_of(record, now);
-        let delta = match (&trade, record.body()) {
-            (Some(trade), _) => Delta::Trade(trade),
-            (None, Body::TradeBreak { match_id, .. }) => Delta::TradeBreak(match_id),
-            _ => return,
-        };
-        let Some(member) = replay.members.get(at).filter(|member| self.still_wants(replay, member)) else { return };
-        let subject = self.world.subject(&self.world.topics[member.joined.topic]);
-        let (prev, stamps) = (member.prev, stamps_of(&record.head, now));
-        let lane = &self.world.lanes[usize::from(replay.lane)].name;
-        let place = Place { stream: replay.stream, lane, epoch: replay.epoch, seq: record.n };
-        let update = Outgoing::Update { subject, place, prev, stamps, merged: None, delta };
-        self.world.encode(replay.dialect, &update, &mut self.out.words, frames);
-        replay.members[at].prev = record.n;
-        self.out.stats.replayed += 1;
     }
 
     /// Tells what the ring holds of it, up to where the lane was read: then the topics are live.
@@ -397,16 +327,22 @@ impl Shard {
         while replay.seq < end && frames.len() < room && looked < RING_RECORDS {
             match reader.poll() {
                 Polled::Empty => empty = true,
-                Polled::Lost(gone) if gone.reason == LossReason::Skipped => replay.seq = replay.seq.max(gone.last),
+                Polled::Lost(gone) if gone.reason == LossReason::Skipped => {
+                    replay.seq = replay.seq.max(gone.last);
+                    replay.whole = replay.seq;
+                }
                 Polled::Lost(_) => lost = true,
                 Polled::Record { n, words } => {
                     looked += 1;
                     let Some(record) = Record::new(n, words).filter(|_| n > replay.seq) else { continue };
-                    let id = record.head.instrument_id;
-                    if let Some(at) = replay.members.iter().position(|member| member.instrument_id == id) {
-                        self.tell_record(replay, at, &record, &mut frames, now);
+                    let (id, is_last) = (record.head.instrument_id, record.head.is_last());
+                    let named = replay.members.iter().position(|member| member.instrument_id == id);
+                    match named {
+                        Some(at) => self.tell_record(replay, at, &record, &mut frames, now),
+                        None => self.tell_event(replay, &record, &mut frames, now),
                     }
                     replay.seq = n;
+                    replay.whole = if is_last { n } else { replay.whole };
                     replay.progress_ns = now.mono_ns;
                 }
             }
@@ -424,10 +360,20 @@ impl Shard {
             replay.stage = Stage::Ring;
             return Became::Going(true);
         }
+        let is_whole = replay.whole == replay.seq;
+        let mut waits = false;
         for member in &replay.members {
             if self.still_wants(replay, member) {
-                self.go_on(replay.connection, &member.joined);
+                // An event is told whole, and a row that is ahead of the lane's cursor has what is still to be told.
+                match replay.what == What::Trades || is_whole && self.is_told(&member.joined, replay.seq) {
+                    true => self.go_on(replay.connection, &member.joined),
+                    false => waits = true,
+                }
             }
+        }
+        if waits {
+            replay.stage = Stage::Ring;
+            return Became::Going(false);
         }
         Became::Over
     }
@@ -435,6 +381,11 @@ impl Shard {
     /// The ring does not hold the rest: back to the journal, from where the client is.
     fn read_again(&mut self, replay: &mut Replay, at_ns: u64) {
         self.end_reading(replay);
+        if replay.what == What::Quotes {
+            // An event that is half read is read again as a whole, if it is not void.
+            replay.seq = replay.whole;
+            replay.forget_open_event();
+        }
         replay.start = Start::After { epoch: replay.epoch, seq: replay.seq };
         replay.stage = Stage::Waits { until_ns: at_ns };
     }

@@ -13,6 +13,7 @@ use super::subscribe::Joined;
 use super::types::{ConnectionId, Now};
 use crate::dialect::{Delta, GapReason, Outgoing, Refusal, Snapshot};
 use crate::replay::Start;
+use crate::topic::Channel;
 
 /// Bytes of a client's text that are repeated to it.
 const QUOTED_BYTES: usize = 64;
@@ -106,7 +107,7 @@ impl Shard {
         }
     }
 
-    /// Delivers every trade from a time on.
+    /// Delivers every trade, or every change of the quotes, from a time on.
     pub(super) fn replay_from(&mut self, id: ConnectionId, joined: &[Joined], ns: u64, now: Now) {
         let mut rest = joined.to_vec();
         let text = ns.to_string();
@@ -181,12 +182,16 @@ impl Shard {
         true
     }
 
-    /// A topic whose missed trades are told goes on live: an empty snapshot names the number that the next one follows.
+    /// A topic of which everything missed is told goes on live: a snapshot, of trades an empty one, names the number that
+    /// the next event follows.
     pub(super) fn go_on(&mut self, id: ConnectionId, joined: &Joined) {
         let topic = &self.world.topics[joined.topic];
         let (seq, stamps) = (topic.seq, topic.stamps);
         let (subject, place) = (self.world.subject(topic), self.world.place(topic.lane, seq));
-        let state = Snapshot::Trades(&[]);
+        let state = match topic.channel {
+            Channel::Quotes => Snapshot::Quote(&self.world.instruments[topic.instrument].quote),
+            _ => Snapshot::Trades(&[]),
+        };
         let snapshot = Outgoing::Snapshot { subject, place, stamps, merged: None, state };
         self.out.tell(&self.world, id.index, &snapshot);
         let Some(connection) = self.out.connections.get_mut(id).filter(|c| c.phase == Phase::Open) else { return };

@@ -6,12 +6,14 @@
 //! What a record does here is what its event did to the row: whoever writes rows and whoever reads records must agree
 //! to the bit, and a property test holds them together.
 
+mod recorded;
 mod window;
 
 use shm_abi::board::{Level, Quality, RowImage};
 use shm_abi::layout::row;
 use shm_abi::record::{PRICE_NONE, Price, Quantity, Side, TradingStatus, clear_code, flag, official_code, trade_code};
 
+pub use recorded::{RecordedQuote, begins_anew};
 pub use window::{Window, differences};
 
 /// Most orders that a row can tell of one side of the best quote; more read as this.
@@ -80,6 +82,21 @@ impl StatusState {
 }
 
 impl Quote {
+    /// Nothing is known of anything.
+    pub const EMPTY: Quote = Quote {
+        bid: None,
+        ask: None,
+        last: None,
+        open: None,
+        high: None,
+        low: None,
+        close: None,
+        previous_close: None,
+        volume: 0,
+        turnover: 0,
+        trades: 0,
+    };
+
     /// What a row says.
     pub fn of_row(image: &RowImage) -> Quote {
         Quote {

@@ -103,10 +103,10 @@ fn words(outgoing: &Outgoing<'_>) -> Value {
             let topic = topic(subject);
             json!({"t": "resume_gap", "topic": topic, "stream": stream, "reason": reason.name(), "cursor": cursor})
         }
-        Outgoing::Replay { channel, symbols, place, old } => {
+        Outgoing::Replay { channel, symbols, place, old, known } => {
             let old = old.map(|(stream, old)| json!([stream, old.epoch, old.drained_to, old.end]));
             json!({"t": "replay", "channel": channel.index(), "symbols": symbols, "stream": place.stream,
-                   "epoch": place.epoch, "seq": place.seq, "old": old})
+                   "epoch": place.epoch, "seq": place.seq, "old": old, "known": known})
         }
         Outgoing::ReplayGap { subject, stream, prev, first, last } => {
             json!({"t": "replay_gap", "topic": topic(subject), "stream": stream, "prev": prev, "first": first,

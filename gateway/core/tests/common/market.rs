@@ -157,6 +157,18 @@ impl Market {
         self.finish(at);
     }
 
+    /// A new engine that goes on where the one before ended: books and rows are as they were, and no record says so.
+    pub fn go_on_from(&mut self, before: &Market) {
+        for at in 0..self.instruments.len() {
+            self.instruments[at].sides = before.instruments[at].sides.clone();
+            self.instruments[at].now = before.instruments[at].now.clone();
+            let n = self.writer.market.next_number() - 1;
+            self.write_row(at, n);
+            self.instruments[at].changed = Default::default();
+        }
+        self.ts = before.ts;
+    }
+
     /// The book that a new engine rebuilds without publishing.
     pub fn rebuild(&mut self, rng: &mut Rng) {
         for at in 0..self.instruments.len() {

@@ -4,5 +4,6 @@
 pub mod client;
 pub mod dialect;
 pub mod market;
+pub mod recorder;
 pub mod rng;
 pub mod stage;

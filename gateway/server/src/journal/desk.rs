@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gateway_core::replay::{Batch, Failure, ReplayId, Want};
+use gateway_core::replay::{Batch, Failure, ReplayId, Want, What};
 
 use super::JournalConfig;
 use super::pool::Pool;
@@ -18,6 +18,7 @@ pub(crate) struct Desk {
     pool: Pool,
     dir: PathBuf,
     slice: Slice,
+    lookback: u64,
     inbox: Inbox,
     readings: HashMap<ReplayId, Arc<Mutex<Scan>>>,
 }
@@ -26,14 +27,18 @@ impl Desk {
     /// For one shard. `dir` holds a folder for each lane.
     pub(crate) fn new(pool: Pool, dir: PathBuf, config: &JournalConfig, inbox: Inbox) -> Desk {
         let slice = Slice { events: config.batch_events as usize, records: config.slice_records as usize };
-        Desk { pool, dir, slice, inbox, readings: HashMap::new() }
+        Desk { pool, dir, slice, lookback: config.lookback_numbers.into(), inbox, readings: HashMap::new() }
     }
 
     /// Does what the core wants.
     pub(crate) fn take(&mut self, want: Want) {
         match want {
-            Want::Begin { id, lane, start, wanted } => {
-                let scan = Scan::new(self.dir.join(lane), Kinds::Trades, start, None, wanted);
+            Want::Begin { id, lane, start, what, wanted } => {
+                let kinds = match what {
+                    What::Trades => Kinds::Trades,
+                    What::Quotes => Kinds::WholeQuotes { lookback: self.lookback },
+                };
+                let scan = Scan::new(self.dir.join(lane), kinds, start, None, wanted);
                 self.readings.insert(id, Arc::new(Mutex::new(scan)));
                 self.read(id);
             }

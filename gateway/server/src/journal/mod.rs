@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`pool`] | the threads, and what waits for them |
 //! | [`names`] | which instrument of a file is one that is wanted |
+//! | [`past`] | what quotes were before a reading begins |
 //! | [`scan`] | one reading of a lane's journal, batch by batch |
 //! | [`desk`] | a shard's readings: what its core wants, and what it gets |
 //!
@@ -13,6 +14,7 @@
 
 pub(crate) mod desk;
 mod names;
+mod past;
 pub(crate) mod pool;
 pub(crate) mod scan;
 #[cfg(test)]
@@ -38,6 +40,9 @@ pub(crate) struct JournalConfig {
     pub(crate) slice_records: u32,
     /// Records that one REST request may look at; its answer then says where to go on.
     pub(crate) request_records: u32,
+    /// Numbers before a client's `from` that are read to learn what its quotes were; a day that began before them is told
+    /// as not known.
+    pub(crate) lookback_numbers: u32,
 }
 
 impl Default for JournalConfig {
@@ -49,19 +54,21 @@ impl Default for JournalConfig {
             batch_events: 256,
             slice_records: 1 << 16,
             request_records: 1 << 21,
+            lookback_numbers: 1 << 25,
         }
     }
 }
 
 impl JournalConfig {
     /// Name, value and range of every limit.
-    pub(crate) fn limits(&self) -> [(&'static str, u32, u32, u32); 5] {
+    pub(crate) fn limits(&self) -> [(&'static str, u32, u32, u32); 6] {
         [
             ("journal.threads", self.threads, 1, 64),
             ("journal.waiting", self.waiting, 1, 1 << 16),
             ("journal.batch_events", self.batch_events, 1, 1 << 16),
             ("journal.slice_records", self.slice_records, 256, 1 << 24),
             ("journal.request_records", self.request_records, 256, 1 << 30),
+            ("journal.lookback_numbers", self.lookback_numbers, 1, u32::MAX),
         ]
     }
 }

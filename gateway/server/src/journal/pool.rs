@@ -23,6 +23,8 @@ pub(crate) struct Counts {
     pub(crate) records: AtomicU64,
     /// Holes met, those left out that only say that there was nothing.
     pub(crate) holes: AtomicU64,
+    /// Quotes of which a reading did not learn what they were where it begins.
+    pub(crate) unknown: AtomicU64,
     /// Times that the journal could not be read.
     pub(crate) errors: AtomicU64,
 }

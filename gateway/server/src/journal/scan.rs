@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use gateway_core::replay::{Batch, End, Failure, OldEpoch, Piece, Start, Step, Wanted};
+use gateway_core::state::{RecordedQuote, begins_anew};
 use journal::format::HoleReason;
 use journal::reader::{EpochStep, SeekError};
 use journal::{Entry, Journal, ReadError, Reader};
@@ -14,6 +15,7 @@ use shm_abi::record::{Body, Record, kind};
 use shm_abi::segment::RingName;
 
 use super::names::Names;
+use super::past::{Past, reader_before};
 use super::pool::Counts;
 
 /// What is looked for.
@@ -23,6 +25,11 @@ pub(crate) enum Kinds {
     Trades,
     /// Best prices, and what clears a book.
     Quotes,
+    /// Everything that a whole quote follows from, and where its events end.
+    WholeQuotes {
+        /// Numbers before the beginning that may be read to learn what was there.
+        lookback: u64,
+    },
 }
 
 impl Kinds {
@@ -31,6 +38,7 @@ impl Kinds {
         match self {
             Kinds::Trades => matches!(of, kind::TRADE | kind::TRADE_BREAK),
             Kinds::Quotes => matches!(of, kind::QUOTE | kind::CLEAR),
+            Kinds::WholeQuotes { .. } => RecordedQuote::concerns(of),
         }
     }
 }
@@ -61,6 +69,9 @@ pub(crate) struct Scan {
     names: Names,
     reader: Option<Reader>,
     begun: bool,
+    /// What lies before the beginning, while it is read.
+    past: Option<Past>,
+    wanted: usize,
     met: Option<Met>,
     /// Of what was given last.
     epoch: u64,
@@ -93,9 +104,11 @@ impl Scan {
             epoch,
             folder,
             start,
+            wanted: wanted.len(),
             names: Names::new(wanted),
             reader: None,
             begun: false,
+            past: None,
             met: None,
             seq,
             unfinished: Batch::default(),
@@ -157,6 +170,14 @@ impl Scan {
             Start::Time(ns) => journal.seek_time(ring, ns),
         };
         let reader = match (found, self.start) {
+            (Ok(reader), Start::Time(_)) => match (self.kinds, reader.epoch()) {
+                (Kinds::WholeQuotes { lookback }, Some(epoch)) => {
+                    let n = reader.next_number();
+                    self.past = Some(Past::new(epoch, n, self.wanted));
+                    reader_before(&journal, epoch, n, lookback).map_err(|error| failed(&error))?
+                }
+                _ => reader,
+            },
             (Ok(reader), _) => reader,
             (Err(SeekError::UnknownEpoch { .. }), _) => return Err(End::Failed(Failure::UnknownEpoch)),
             (Err(SeekError::TooOld { .. }), _) => return Err(End::Failed(Failure::TooOld)),
@@ -195,7 +216,9 @@ impl Scan {
             };
             self.begun = true;
             self.epoch = epoch;
-            batch.push(Piece::Step(Step { epoch, seq: self.seq, old: None }));
+            if self.past.is_none() {
+                batch.push(Piece::Step(Step { epoch, seq: self.seq, old: None, anew: false }));
+            }
         }
         // What stands behind `whole` is of an event that is not over yet.
         let mut whole = batch.len();
@@ -211,6 +234,9 @@ impl Scan {
                 Entry::Epoch(step) => {
                     // The end of an event that its writer did not finish will not come.
                     batch.truncate(whole);
+                    if let Some(past) = self.past.take_if(|past| past.ends_with(step.old_epoch)) {
+                        whole = past.end(batch, whole, (self.epoch, self.seq), counts);
+                    }
                     self.met = Some(Met { step, known: self.seq + 1 });
                     self.names.forget();
                     self.seq = 0;
@@ -237,15 +263,25 @@ impl Scan {
                         self.epoch = met.step.new_epoch;
                         batch.push(met.piece(Some(&record)));
                         whole = batch.len();
+                    } else if let Some(past) = self.past.as_mut().filter(|_| n == 0) {
+                        past.begin(&record);
+                    }
+                    if let Some(past) = self.past.take_if(|past| past.ends_before(self.epoch, n)) {
+                        whole = past.end(batch, whole, (self.epoch, self.seq), counts);
                     }
                     let (id, is_last) = (record.head.instrument_id, record.head.is_last());
+                    let ends = is_last && batch.len() > whole && matches!(self.kinds, Kinds::WholeQuotes { .. });
                     if self.kinds.has(record.head.kind) {
                         self.words.clear();
                         self.words.extend_from_slice(words);
                         self.names.learn(reader.instruments());
-                        if let Some(wanted) = self.names.place(id) {
-                            batch.push(Piece::Record { wanted, n, words: &self.words });
+                        match self.names.place(id) {
+                            Some(wanted) => batch.push(Piece::Record { wanted, n, words: &self.words }),
+                            None if ends => batch.push(Piece::Last { n, words: &self.words }),
+                            None => {}
                         }
+                    } else if ends {
+                        batch.push(Piece::Last { n, words });
                     }
                     if is_last || batch.len() - whole > slice.events {
                         whole = batch.len();
@@ -253,6 +289,13 @@ impl Scan {
                     }
                 }
             }
+            if let Some(past) = self.past.as_mut().filter(|_| whole > 0) {
+                past.take(batch, whole);
+                whole = 0;
+            }
+        }
+        if let Some(past) = self.past.take_if(|_| ended) {
+            whole = past.end(batch, whole, (self.epoch, self.seq), counts);
         }
         counts.records.fetch_add(looked as u64, Relaxed);
         self.looked += looked as u64;
@@ -270,9 +313,10 @@ impl Met {
             Some(Body::Restart(restart)) if restart.old_epoch == old_epoch => Some(restart.old_end),
             _ => None,
         };
+        let anew = first.is_some_and(begins_anew);
         // What the journal has behind the end of the old epoch is void, and was not given unless its event was whole.
         let read = if end.is_some_and(|end| end <= old_end) { end.unwrap_or(0) } else { old_end };
         let old = OldEpoch { epoch: old_epoch, drained_to: read.max(self.known), end };
-        Piece::Step(Step { epoch: new_epoch, seq: 0, old: Some(old) })
+        Piece::Step(Step { epoch: new_epoch, seq: 0, old: Some(old), anew })
     }
 }

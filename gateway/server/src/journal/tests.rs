@@ -8,6 +8,7 @@ use journal::disk::{FsFolder, drive};
 use journal::format::HoleReason;
 use journal::writer::{Now, Source};
 use journal::{JournalConfig as Limits, Writer, recover};
+use shm_abi::board::Level;
 use shm_abi::directory::Instrument;
 use shm_abi::record::{Head, INSTRUMENT_NONE, Restart, flag, kind, restart_body, restart_reason, side};
 use shm_abi::segment::{Identity, RingName};
@@ -108,12 +109,18 @@ fn scan(folder: &Path, start: Start) -> Scan {
 /// Numbers of records by place, holes and steps.
 fn told(batch: &Batch) -> Vec<String> {
     let text = |piece| match piece {
-        Piece::Step(Step { epoch, seq, old: None }) => format!("{epoch}.{seq}"),
-        Piece::Step(Step { epoch, seq, old: Some(OldEpoch { epoch: old, drained_to, end }) }) => {
+        Piece::Step(Step { epoch, seq, old: None, .. }) => format!("{epoch}.{seq}"),
+        Piece::Step(Step { epoch, seq, old: Some(OldEpoch { epoch: old, drained_to, end }), .. }) => {
             format!("{old}..{drained_to}/{end:?} {epoch}.{seq}")
         }
         Piece::Record { wanted, n, .. } => format!("{wanted}:{n}"),
         Piece::Hole { first, last } => format!("{first}-{last}"),
+        Piece::Last { n, .. } => format!("last {n}"),
+        Piece::Quote { quote, .. } => {
+            let price = |level: Option<Level>| level.map_or(0, |level| level.price);
+            let (known, quote) = (if quote.known { "" } else { "?" }, quote.quote);
+            format!("{}/{}/{}{known}", price(quote.bid), price(quote.ask), quote.trades)
+        }
     };
     (0..batch.len()).map(|at| text(batch.get(at).unwrap())).collect()
 }
@@ -192,4 +199,81 @@ fn holes_and_what_is_not_there() {
     let batch = scan(&dir.path().join("file"), Start::Time(0)).next(WHOLE, &counts);
     assert_eq!(batch.end, End::Failed(Failure::Unreadable));
     assert_eq!(counts.errors.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+/// What a reading of quotes gives: best bid, best ask and trades where it begins, with `?` where they are not known.
+fn quotes(folder: &Path, start: Start, lookback: u64, slice: Slice) -> Vec<String> {
+    let kinds = Kinds::WholeQuotes { lookback };
+    let mut reading = Scan::new(folder.into(), kinds, start, None, vec![wanted(1, "A"), wanted(2, "B")]);
+    let mut all = Vec::new();
+    loop {
+        let batch = reading.next(slice, &Counts::default());
+        all.extend(told(&batch));
+        if batch.end == End::Reached {
+            return all;
+        }
+        assert_eq!(batch.end, End::More);
+    }
+}
+
+const SMALL: Slice = Slice { events: 1, records: 1 };
+const ALL: u64 = 1 << 20;
+
+#[test]
+fn quotes_as_they_were_before_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bid, ask) = (side::BID, side::ASK);
+    let lines = [
+        Line::Trade(1, true),
+        Line::Quote(1, bid, 50, true),
+        // One event: its middle is another time than its end.
+        Line::Quote(2, bid, 40, false),
+        Line::Quote(2, ask, 60, true),
+        Line::Quote(1, bid, 51, false),
+        // It ends with a record about which no quote cares.
+        Line::Trade(3, true),
+        Line::Trade(2, true),
+    ];
+    record(dir.path(), 7, &ABC, &lines);
+    let time = |n: u64| Start::Time(BEGIN_NS + n * MS);
+    for slice in [WHOLE, SMALL] {
+        let from = |n| quotes(dir.path(), time(n), ALL, slice);
+        let begin = ["0/0/0", "0/0/0", "7.0", "0:0", "0:1", "1:2", "1:3", "0:4", "last 5", "1:6"];
+        assert_eq!(from(0), begin);
+        assert_eq!(from(2)[..4], ["50/0/1", "0/0/0", "7.1", "1:2"]);
+        // In the middle of an event: all of it is told.
+        assert_eq!(from(3)[..4], ["50/0/1", "0/0/0", "7.1", "1:2"]);
+        assert_eq!(from(4)[..5], ["50/0/1", "40/60/0", "7.3", "0:4", "last 5"]);
+        assert_eq!(from(99), ["51/0/1", "40/60/1", "7.6"], "nothing is there yet");
+    }
+    // So far back and no further: what was before is not known.
+    assert_eq!(quotes(dir.path(), time(4), 3, WHOLE)[..3], ["50/0/0?", "40/60/0?", "7.3"]);
+    assert_eq!(quotes(dir.path(), time(4), 1, WHOLE)[..3], ["0/0/0?", "0/60/0?", "7.3"]);
+    // A reading that goes on asks for no quotes: whoever asks has them.
+    assert_eq!(quotes(dir.path(), Start::After { epoch: 7, seq: 3 }, ALL, WHOLE), ["7.3", "0:4", "last 5", "1:6"]);
+}
+
+#[test]
+fn quotes_go_on_from_one_epoch_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = [Line::Quote(1, side::BID, 50, true), Line::Quote(2, side::BID, 40, true), Line::Trade(1, false)];
+    record(dir.path(), 7, &ABC, &lines);
+    let ids = [(2, "A"), (5, "B")];
+    let lines = [Line::Restart(7, 2), Line::Quote(2, side::ASK, 60, true), Line::Hole(3, HoleReason::DiskSlow)];
+    let numbers = record(dir.path(), 8, &ids, &lines);
+    // The third says that more of the second was published than is recorded.
+    record(dir.path(), 9, &ids, &[Line::Restart(8, 99), Line::Quote(5, side::ASK, 70, true)]);
+    for slice in [WHOLE, SMALL] {
+        // Epochs begin at the same time: the last place of epoch 8 is the first of that time.
+        let from = |n| quotes(dir.path(), Start::Time(BEGIN_NS + n * MS), ALL, slice);
+        let all = from(0);
+        assert_eq!(all[..5], ["0/0/0", "0/0/0", "7.0", "0:0", "1:1"]);
+        let (ask, hole) = (format!("0:{}", numbers[1]), format!("{}-{}", numbers[2], numbers[2] + 2));
+        assert_eq!(all[5..8], ["7..2/Some(2) 8.0".to_string(), ask, hole]);
+        // What was never finished in epoch 7 is void: A has no trade, and goes on under another id.
+        assert_eq!(from(2)[..4], ["50/0/0", "40/0/0", "7.1", "7..2/Some(2) 8.0"]);
+        assert_eq!(from(99)[..3], ["50/60/0?", "40/70/0?", "9.2"]);
+    }
+    // Two numbers before the end of the third lies its beginning; then it is asked for the second.
+    assert_eq!(quotes(dir.path(), Start::Time(BEGIN_NS + 99 * MS), 3, WHOLE)[..2], ["0/0/0?", "0/70/0?"]);
 }

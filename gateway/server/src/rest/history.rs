@@ -161,7 +161,7 @@ fn find(asked: &Asked) -> Result<Found, Failure> {
                         rows.take(&record, &mut found);
                     }
                 }
-                None => {}
+                Some(Piece::Quote { .. } | Piece::Last { .. }) | None => {}
             }
         }
         found.position = scan.position();
