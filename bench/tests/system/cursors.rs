@@ -20,22 +20,22 @@ use tungstenite::{Message, WebSocket};
 use crate::harness::{Dir, Engine, EngineOptions, LIMIT, Process, Venue, program, random, wait_until};
 use crate::misfortunes::{messages_of, synthetic_day};
 
-const LANE: &str = "lane0";
+pub(super) const LANE: &str = "lane0";
 /// Recorded often, so that a resume seldom waits for the recording.
-const RECORDED: &str = "[journal]\nenabled = true\n[journal.limits]\nsync_interval_ms = 20";
+pub(super) const RECORDED: &str = "[journal]\nenabled = true\n[journal.limits]\nsync_interval_ms = 20";
 
 /// A place in the lane's history.
-type At = (u64, u64);
+pub(super) type At = (u64, u64);
 
 /// A running gateway.
-struct Gateway {
+pub(super) struct Gateway {
     process: Process,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Gateway {
     /// Of its ring it gives so little that most resumes need the journal.
-    fn start(dir: &Dir) -> Gateway {
+    pub(super) fn start(dir: &Dir) -> Gateway {
         let config = dir.path("gateway.toml");
         let text = format!(
             "[gateway]\nruntime_dir = {:?}\n[journal]\ndir = {:?}\nbatch_events = 16\n[limits]\nresume_slots = 64\n",
@@ -84,11 +84,11 @@ struct Client {
     wrong: Vec<String>,
 }
 
-fn number(value: &Value) -> u64 {
+pub(super) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-fn epoch(value: &Value) -> u64 {
+pub(super) fn epoch(value: &Value) -> u64 {
     u64::from_str_radix(value.as_str().unwrap(), 16).unwrap()
 }
 

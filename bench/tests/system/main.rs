@@ -24,6 +24,7 @@ mod kills;
 mod lanes;
 mod misfortunes;
 mod multicast;
+mod quotes;
 mod real_input;
 mod replay;
 mod start_up;
