@@ -172,12 +172,12 @@ fn quotes_from_a_time_are_those_that_the_records_imply() {
     let messages = messages_of(&file);
     let venue = Venue::start(&dir, &["--file", file.to_str().unwrap(), "--speed", "3000x", "--at-end", "hold"]);
     let start = || Engine::start(&dir, &EngineOptions { engine: RECORDED, ..EngineOptions::to(venue.port) });
-    let mut engine = start();
+    let engine = start();
     engine.wait_for_sequence(&engine.segment(), messages / 4);
     let middle_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     engine.wait_for_sequence(&engine.segment(), messages / 3);
     engine.process.kill();
-    let mut engine = start();
+    let engine = start();
     let segment = engine.segment();
     wait_until("all instruments", || segment.directory().count() >= 50);
     let symbols: Vec<String> =
