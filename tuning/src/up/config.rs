@@ -21,8 +21,10 @@ const MAX_LEVELS: usize = 1 << 19;
 /// Most symbols of a whole day of Nasdaq, with room to spare.
 const INSTRUMENTS_FILE: usize = 16_384;
 
-/// Most bytes of the recorded bus that are kept: what starts by itself must not fill a disk.
-const JOURNAL_BYTES: u64 = 4 << 30;
+/// Most bytes of the recorded bus that are kept, and those of one of its files: what starts by itself must not fill a disk,
+/// and the runtime directory that the state stands in may be memory.
+const JOURNAL_BYTES: u64 = 512 << 20;
+const JOURNAL_FILE_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Serialize)]
 struct Config<'c> {
@@ -49,6 +51,7 @@ struct Journal {
 
 #[derive(Debug, Serialize)]
 struct JournalLimits {
+    file_bytes: u64,
     retain_bytes: u64,
 }
 
@@ -112,7 +115,10 @@ pub(crate) fn text(choice: &Choice<'_>) -> Result<String, toml::ser::Error> {
             wait: "adaptive",
         },
         // So that clients can go on where they were, also after a restart.
-        journal: Journal { enabled: true, limits: JournalLimits { retain_bytes: JOURNAL_BYTES } },
+        journal: Journal {
+            enabled: true,
+            limits: JournalLimits { file_bytes: JOURNAL_FILE_BYTES, retain_bytes: JOURNAL_BYTES },
+        },
         feeds: Feeds { allow: ["127.0.0.0/8"] },
         lane: [Lane {
             name: LANE,
