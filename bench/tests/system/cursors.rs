@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use journal::Journal;
 use journal::reader::Entry;
 use serde_json::{Value, json};
+use shm_abi::counters::JournalCounter;
 use shm_abi::record::{Body, Record, kind};
+use shm_abi::ring::Rejoin;
 use shm_abi::segment::RingName;
 use tungstenite::{Message, WebSocket};
 
@@ -29,7 +31,7 @@ pub(super) type At = (u64, u64);
 
 /// A running gateway.
 pub(super) struct Gateway {
-    process: Process,
+    pub(super) process: Process,
     pub(super) port: u16,
 }
 
@@ -58,11 +60,15 @@ impl Gateway {
 struct Stage {
     port: AtomicU16,
     over: AtomicBool,
+    /// Number of the last trade that each client was told.
+    told: [AtomicU64; 3],
 }
 
 /// A client that believes nothing but what it is told.
 #[derive(Default)]
 struct Client {
+    /// Which one it is.
+    place: usize,
     symbols: Vec<String>,
     streams: HashMap<u64, u64>,
     /// Everything up to here is known.
@@ -120,6 +126,7 @@ impl Client {
                     if self.take(&frame) {
                         self.subscribe(&mut socket)?;
                     }
+                    stage.told[self.place].store(self.told.last().map_or(0, |((_, seq), _)| *seq), SeqCst);
                 }
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -279,10 +286,17 @@ fn clients_with_cursors_get_every_trade_once_through_killed_gateways_and_engines
     let mut state = 0x6375_7273_6f72_7300;
     let clients = std::thread::scope(|scope| {
         // One follows everything, one half, one a single instrument.
-        let clients: Vec<_> = [symbols.len(), symbols.len() / 2, 1]
-            .map(|count| Client { symbols: symbols[..count].to_vec(), ..Client::default() })
+        let followed = [symbols.len(), symbols.len() / 2, 1].map(|count| symbols[..count].to_vec());
+        let last = |symbols: &[String]| {
+            let (trades, _, _) = recorded(&dir);
+            trades.iter().rfind(|(_, symbol)| symbols.contains(symbol)).map_or(0, |((_, seq), _)| *seq)
+        };
+        let clients: Vec<_> = followed
+            .iter()
+            .enumerate()
+            .map(|(place, symbols)| Client { place, symbols: symbols.clone(), ..Client::default() })
             .map(|client| scope.spawn(|| client.run(&stage)))
-            .into();
+            .collect();
         for kill in 0..2 * kills {
             std::thread::sleep(Duration::from_millis(100 + random(&mut state) % 900));
             if kill % 2 == 0 {
@@ -302,8 +316,13 @@ fn clients_with_cursors_get_every_trade_once_through_killed_gateways_and_engines
         let began = Instant::now();
         engine.wait_for_sequence(&segment, messages + 1);
         assert!(began.elapsed() < LIMIT);
+        let on_disk = || segment.journal_counters().journal(JournalCounter::DurableMarket);
+        wait_until("the journal", || on_disk() == segment.join(RingName::Market, Rejoin::Latest).head());
         // Whoever is away goes on from where he was.
-        std::thread::sleep(Duration::from_secs(2));
+        for (symbols, told) in followed.iter().zip(&stage.told) {
+            let last = last(symbols);
+            wait_until("a client's last trade", || told.load(SeqCst) == last);
+        }
         stage.over.store(true, SeqCst);
         assert!(engine.process.terminate().success());
         clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()

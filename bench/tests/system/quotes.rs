@@ -184,7 +184,7 @@ fn quotes_from_a_time_are_those_that_the_records_imply() {
         (0..segment.directory().count()).map(|row| segment.directory().get(row).unwrap().symbol.to_string()).collect();
     engine.wait_for_sequence(&segment, messages / 2);
     let gateway = Gateway::start(&dir);
-    std::thread::sleep(Duration::from_millis(200));
+    wait_until("the gateway to have the lane", || gateway.process.log().contains("attached"));
     let told = std::thread::scope(|scope| {
         // Before the close, whose bursts are more than a client may be behind that asks to be closed then.
         let over = || feed_counter(&segment, FeedCounter::NextSequence) > messages * 3 / 4;
