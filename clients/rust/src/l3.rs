@@ -189,10 +189,8 @@ impl Books {
     ///
     /// ```no_run
     /// # use ticklane_client::{Lane, Options, Start, Cursor, l3::{Books, Completeness}};
-    /// # fn image() -> (Cursor, Vec<[u64; 7]>) { unimplemented!() }
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// // `journal::late::newest` gives both.
-    /// let (cursor, image) = image();
+    /// // `journal::late::newest` gives the image and the cursor behind it.
+    /// # fn follow(image: &[[u64; 7]], cursor: Cursor) -> Result<(), Box<dyn std::error::Error>> {
     /// let mut books = Books::new(Completeness::Incomplete);
     /// image.iter().for_each(|words| books.load(words));
     /// let lane = Lane::attach("/run/ticklane/main", "lane0")?;
