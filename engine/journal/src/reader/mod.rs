@@ -136,13 +136,31 @@ impl Reader {
                 Ready::Nothing => return Ok(None),
                 Ready::Hole => return Ok(self.hole.take().map(Entry::Hole)),
                 Ready::Epoch => return Ok(self.step.take().map(Entry::Epoch)),
-                Ready::Record(_) if self.record_fits() => break,
-                Ready::Record(_) => self.give_up_block(),
+                Ready::Record(_) if self.settle() => break,
+                Ready::Record(_) => {}
             }
         }
+        let n = self.base + self.records.at() as u64;
+        Ok(Some(Entry::Record { n, words: self.take() }))
+    }
+
+    /// Whether what [`Reader::ready`] has just called a record is whole. If not, the rest of its block is a hole that comes
+    /// next.
+    #[inline(always)]
+    pub(crate) fn settle(&mut self) -> bool {
+        let fits = self.record_fits();
+        if !fits {
+            self.give_up_block();
+        }
+        fits
+    }
+
+    /// Takes the record that [`Reader::settle`] has just found whole: its words.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> &[u64] {
         let slots = self.block.words()[BLOCK_HEADER_WORDS..].as_chunks::<SLOT_WORDS>().0;
         match self.records.next(&slots[..self.slots]) {
-            Some(Ok((at, words))) => Ok(Some(Entry::Record { n: self.base + at as u64, words })),
+            Some(Ok((_, words))) => words,
             _ => unreachable!("the record was just seen to fit"),
         }
     }

@@ -18,23 +18,39 @@ use crate::{RINGS, ring_index};
 const AHEAD: usize = 12;
 
 /// What records of one venue event in both rings have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct EventKey {
     published_ns: u64,
     sequence_low: u32,
     instrument: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A record that has not been taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Peeked {
     key: EventKey,
     last: bool,
+}
+
+/// What stands at the front of a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Front {
+    /// Not looked at since the last was taken.
+    Unknown,
+    Nothing,
+    Record,
+    Hole,
+    Epoch,
 }
 
 /// Where a ring is.
 #[derive(Debug)]
 struct Side {
     reader: Reader,
+    /// Asked of the reader once for each thing that it gives.
+    front: Front,
+    /// Of a record at the front.
+    peeked: Peeked,
     /// Instruments of the reader that were looked at.
     told: usize,
     /// An epoch has ended at this number of this epoch; the next record must go on from there.
@@ -92,7 +108,15 @@ impl FromJournal {
         let prelude = Prelude::new(journal, options, &mut readers)?;
         Ok(FromJournal {
             prelude: Some(Box::new(prelude)),
-            sides: readers.map(|reader| Side { reader, told: 0, stepped: None, steps: 0, over: false }),
+            sides: readers.map(|reader| Side {
+                reader,
+                front: Front::Unknown,
+                peeked: Peeked::default(),
+                told: 0,
+                stepped: None,
+                steps: 0,
+                over: false,
+            }),
             inside: None,
             instruments: VecDeque::new(),
             current: None,
@@ -103,67 +127,67 @@ impl FromJournal {
         })
     }
 
-    /// What the ring's next record is; `None`: something else is next, or nothing.
+    /// What the ring's next thing is. At its end it is asked anew each time: the journal may have grown.
     #[inline(always)]
-    fn peek(&mut self, ring: usize) -> Result<(Ready, Option<Peeked>), ReadError> {
-        let reader = &mut self.sides[ring].reader;
-        let ready = reader.ready()?;
-        let Ready::Record(ns) = ready else { return Ok((ready, None)) };
-        let slot = reader.peek();
-        let key =
-            EventKey { published_ns: ns, sequence_low: (slot[3] >> 32) as u32, instrument: (slot[0] >> 32) as u32 };
-        let last = slot[0] >> 8 & u64::from(flag::LAST) != 0;
-        Ok((ready, Some(Peeked { key, last })))
+    fn front(&mut self, ring: usize) -> Result<Front, ReadError> {
+        let side = &mut self.sides[ring];
+        if matches!(side.front, Front::Unknown | Front::Nothing) {
+            side.look()?;
+        }
+        Ok(side.front)
     }
 
-    /// The ring that comes next, and whether its next record completes a venue event; `None` at the end.
-    #[inline]
-    fn choose(&mut self) -> Result<Option<(usize, Ready, bool)>, ReadError> {
+    /// The ring that comes next, and what comes there; `None` at the end.
+    #[inline(always)]
+    fn choose(&mut self) -> Result<Option<(usize, Front)>, ReadError> {
         if let Some(ring) = self.inside {
-            let (ready, peeked) = self.peek(ring)?;
-            if let Some(peeked) = peeked {
-                return self.chosen(ring, ready, peeked).map(Some);
+            if self.front(ring)? == Front::Record {
+                return Ok(Some((ring, Front::Record)));
             }
             // The event was cut.
             self.inside = None;
         }
-        let (orders, of_orders) = self.peek(0)?;
-        let (market, of_market) = self.peek(1)?;
-        let ring = match (orders, market) {
-            (Ready::Nothing, Ready::Nothing) => return Ok(None),
-            (Ready::Hole, _) => 0,
-            (_, Ready::Hole) => 1,
-            // Nothing of the next epoch before both rings have come to it.
-            (Ready::Epoch, _) if self.sides[0].steps < self.sides[1].steps => 0,
-            (_, Ready::Epoch) if self.sides[1].steps < self.sides[0].steps => 1,
-            (Ready::Record(_), Ready::Record(_)) => match (of_orders, of_market) {
-                (Some(a), Some(b)) => usize::from(is_before(&b.key, &a.key)),
-                _ => 0,
-            },
-            (Ready::Record(_), _) => 0,
-            (_, Ready::Record(_)) => 1,
-            (Ready::Epoch, _) => 0,
-            (_, Ready::Epoch) => 1,
-        };
-        match ([orders, market][ring], [of_orders, of_market][ring]) {
-            (ready, Some(peeked)) => self.chosen(ring, ready, peeked).map(Some),
-            (ready, None) => Ok(Some((ring, ready, false))),
+        let fronts = [self.front(0)?, self.front(1)?];
+        if fronts == [Front::Record; 2] {
+            let [orders, market] = &self.sides;
+            let ring = usize::from(is_before(&market.peeked.key, &orders.peeked.key));
+            return Ok(Some((ring, Front::Record)));
         }
+        Ok(self.choose_rarely(fronts).map(|ring| (ring, fronts[ring])))
     }
 
-    /// Whether the event goes on in this ring, or in the market ring.
+    /// The ring that comes next, where they have not both a record.
+    #[cold]
+    fn choose_rarely(&self, fronts: [Front; 2]) -> Option<usize> {
+        let [orders, market] = &self.sides;
+        Some(match fronts {
+            [Front::Hole, _] => 0,
+            [_, Front::Hole] => 1,
+            // Nothing of the next epoch before both rings have come to it.
+            [Front::Epoch, _] if orders.steps < market.steps => 0,
+            [_, Front::Epoch] if market.steps < orders.steps => 1,
+            [Front::Record, _] => 0,
+            [_, Front::Record] => 1,
+            [Front::Epoch, _] => 0,
+            [_, Front::Epoch] => 1,
+            _ => return None,
+        })
+    }
+
+    /// Whether the record at the front of a ring completes its event: it does not while that goes on in the ring, or in
+    /// the market ring.
     #[inline(always)]
-    fn chosen(&mut self, ring: usize, ready: Ready, peeked: Peeked) -> Result<(usize, Ready, bool), ReadError> {
-        if !peeked.last {
+    fn completes(&mut self, ring: usize) -> Result<bool, ReadError> {
+        if !self.sides[ring].peeked.last {
             self.inside = Some(ring);
-            return Ok((ring, ready, false));
+            return Ok(false);
         }
-        self.inside = None;
-        if ring == 0 && matches!(self.peek(1)?, (_, Some(other)) if other.key == peeked.key) {
-            self.inside = Some(1);
-            return Ok((ring, ready, false));
-        }
-        Ok((ring, ready, true))
+        let goes_on = ring == 0 && self.front(1)? == Front::Record && {
+            let [orders, market] = &self.sides;
+            orders.peeked.key == market.peeked.key
+        };
+        self.inside = goes_on.then_some(1);
+        Ok(!goes_on)
     }
 
     #[inline]
@@ -183,56 +207,53 @@ impl FromJournal {
                     false => continue,
                 }
             }
-            let Some((ring, ready, whole)) = self.choose()? else { return Ok(None) };
+            let Some((ring, front)) = self.choose()? else { return Ok(None) };
             self.look_at_instruments(ring);
             if !self.instruments.is_empty() {
                 continue;
             }
-            match ready {
-                Ready::Record(ns) => {
-                    if ns >= self.until_ns {
+            match front {
+                Front::Record => {
+                    let published_ns = self.sides[ring].peeked.key.published_ns;
+                    if published_ns >= self.until_ns {
                         self.sides[ring].over = true;
                         return Ok(None);
                     }
                     if self.sides[ring].stepped.is_some()
-                        && let Some(missing) = self.seam(ring, ns)
+                        && let Some(missing) = self.seam(ring, published_ns)
                     {
                         return Ok(Some(Step::Missing(missing)));
                     }
-                    let reader = &mut self.sides[ring].reader;
-                    let ahead = reader.peek_ahead(AHEAD);
-                    return match reader.next()? {
-                        Some(Entry::Record { words, .. }) => {
-                            Ok(Some(Step::Record { ring: RINGS[ring], words, published_ns: ns, whole, ahead }))
-                        }
-                        // What looked like a record is none: the block was given up.
-                        Some(Entry::Hole(hole)) => Ok(Some(Step::Missing(Missing {
-                            ring: RINGS[ring],
-                            slots: hole.slots(),
-                            next_sequence_low: None,
-                            published_ns: ns,
-                        }))),
-                        _ => Ok(None),
-                    };
+                    let whole = self.completes(ring)?;
+                    self.sides[ring].front = Front::Unknown;
+                    let ahead = self.sides[ring].reader.peek_ahead(AHEAD);
+                    // What looked like a record may be none: then a hole is next.
+                    if self.sides[ring].reader.settle() {
+                        let words = self.sides[ring].reader.take();
+                        return Ok(Some(Step::Record { ring: RINGS[ring], words, published_ns, whole, ahead }));
+                    }
                 }
-                Ready::Hole => {
-                    let Some(Entry::Hole(hole)) = self.sides[ring].reader.next()? else { return Ok(None) };
-                    let (_, after) = self.peek(ring)?;
+                Front::Hole => {
+                    let side = &mut self.sides[ring];
+                    side.front = Front::Unknown;
+                    let Some(Entry::Hole(hole)) = side.reader.next()? else { return Ok(None) };
+                    let behind = (self.front(ring)? == Front::Record).then_some(self.sides[ring].peeked.key);
                     return Ok(Some(Step::Missing(Missing {
                         ring: RINGS[ring],
                         slots: hole.slots(),
-                        next_sequence_low: after.map(|peeked| peeked.key.sequence_low),
-                        published_ns: after.map_or(0, |peeked| peeked.key.published_ns),
+                        next_sequence_low: behind.map(|key| key.sequence_low),
+                        published_ns: behind.map_or(0, |key| key.published_ns),
                     })));
                 }
-                Ready::Epoch => {
-                    if let Some(Entry::Epoch(step)) = self.sides[ring].reader.next()? {
-                        let side = &mut self.sides[ring];
+                Front::Epoch => {
+                    let side = &mut self.sides[ring];
+                    side.front = Front::Unknown;
+                    if let Some(Entry::Epoch(step)) = side.reader.next()? {
                         (side.stepped, side.told) = (Some((step.old_epoch, step.old_end)), 0);
                         side.steps += 1;
                     }
                 }
-                Ready::Nothing => return Ok(None),
+                Front::Nothing | Front::Unknown => return Ok(None),
             }
         }
     }
@@ -260,6 +281,7 @@ impl FromJournal {
     pub(super) fn end_before(&mut self, readers: &[Reader; 2]) {
         for (side, reader) in self.sides.iter_mut().zip(readers) {
             if let Some(epoch) = reader.epoch() {
+                side.front = Front::Unknown;
                 side.reader.set_until(epoch, reader.next_number());
             }
         }
@@ -267,10 +289,8 @@ impl FromJournal {
 
     /// Whether anything is there now.
     pub(super) fn has_next(&mut self) -> Result<bool, ReadError> {
-        let prelude = self.prelude.as_ref().is_some();
-        let mut ready =
-            || Ok(self.sides[0].reader.ready()? != Ready::Nothing || self.sides[1].reader.ready()? != Ready::Nothing);
-        Ok(prelude || !self.instruments.is_empty() || ready()?)
+        let promised = self.prelude.is_some() || !self.instruments.is_empty();
+        Ok(promised || self.front(0)? != Front::Nothing || self.front(1)? != Front::Nothing)
     }
 
     /// The first record of an epoch: whether anything is missing between it and the end of the one before.
@@ -322,6 +342,28 @@ impl FromJournal {
 
     pub(super) fn total(&self) -> u64 {
         self.total
+    }
+}
+
+impl Side {
+    /// Asks the reader what comes next.
+    #[inline(always)]
+    fn look(&mut self) -> Result<(), ReadError> {
+        // An error leaves the question open.
+        self.front = Front::Unknown;
+        self.front = match self.reader.ready()? {
+            Ready::Record(published_ns) => {
+                let slot = self.reader.peek();
+                let key =
+                    EventKey { published_ns, sequence_low: (slot[3] >> 32) as u32, instrument: (slot[0] >> 32) as u32 };
+                self.peeked = Peeked { key, last: slot[0] >> 8 & u64::from(flag::LAST) != 0 };
+                Front::Record
+            }
+            Ready::Nothing => Front::Nothing,
+            Ready::Hole => Front::Hole,
+            Ready::Epoch => Front::Epoch,
+        };
+        Ok(())
     }
 }
 

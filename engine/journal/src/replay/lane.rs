@@ -21,6 +21,9 @@ const PRINTS_LIMIT: usize = 1 << 20;
 /// An event takes at most this part of a ring; a longer one, which no lane has published, is cut.
 const EVENT_SHARE: u64 = 2;
 
+/// Above these bits of a record's first word stand its instrument and side.
+const PLACE_SHIFT: u32 = 24;
+
 /// What was republished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -62,12 +65,14 @@ pub struct Republisher {
     said: Said,
     /// The newest record of the ring was not the last of its event.
     cut: [bool; 2],
-    /// Head of the newest record.
-    newest: Option<Head>,
+    /// Publish time of the newest record, ns since the UNIX epoch.
+    newest_ns: Option<u64>,
     /// Venue sequence of each ring's newest record, whole as far as marks have told.
     sequence: [u64; 2],
     counts: Counts,
     tally: Tally,
+    /// Instrument and side that were announced last.
+    announced: u64,
 }
 
 impl Republisher {
@@ -79,10 +84,11 @@ impl Republisher {
             market_n: 0,
             said: Said::default(),
             cut: [false; 2],
-            newest: None,
+            newest_ns: None,
             sequence: [0; 2],
             counts: Counts::default(),
             tally: Tally::default(),
+            announced: u64::MAX,
         }
     }
 
@@ -100,7 +106,10 @@ impl Republisher {
     pub fn take(&mut self, step: &Step<'_>, lane: &mut LaneWriter) -> Result<(), DirectoryError> {
         match step {
             Step::Record { ring, words, whole, ahead, .. } => {
-                if *ring == RingName::Market {
+                // Records of an event stand together: their row and side are asked for once.
+                let place = *ahead >> PLACE_SHIFT;
+                if *ring == RingName::Market && place != self.announced {
+                    self.announced = place;
                     self.rows.expect(*ahead, &lane.board);
                 }
                 self.record(*ring, words, *whole, lane);
@@ -165,7 +174,7 @@ impl Republisher {
             kind::RESTART => self.sequence[at] = first[6],
             _ => {}
         }
-        self.newest = Some(head(first));
+        self.newest_ns = Some(head(first).ts_publish());
     }
 
     #[inline(always)]
@@ -255,7 +264,7 @@ impl Republisher {
             .map_or(known, |low| known.wrapping_add_signed(i64::from(low.wrapping_sub(known as u32) as i32)));
         let last = next.saturating_sub(1).max(first);
         // Its time is that of the newest record: nobody knows when the missing ones were published.
-        let ts_recv = self.newest.map_or(missing.published_ns, |newest| newest.ts_publish());
+        let ts_recv = self.newest_ns.unwrap_or(missing.published_ns);
         let head = Head {
             kind: kind::GAP,
             flags: flag::LAST | flag::RECV_USER,
