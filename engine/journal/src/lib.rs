@@ -31,6 +31,7 @@ pub mod export;
 pub mod format;
 #[doc(hidden)]
 pub mod fuzz_entry;
+mod ids;
 pub mod image;
 #[cfg(feature = "import")]
 pub mod import;

@@ -1,13 +1,12 @@
 //! From records to rows: what a schema takes, what it makes of it, and what is doubtful. Knows no format.
 
-use std::collections::HashMap;
-
 use shm_abi::record::{
     Body, Head, INSTRUMENT_NONE, PRICE_NONE, Price, Quantity, Record, Side, StatusCause, flag, kind, restart_reason,
     session_code,
 };
 
 use super::{Counts, ExportError, Schema};
+use crate::ids::IdIndex;
 
 /// Most instruments that an export keeps track of.
 pub(super) const INSTRUMENTS_MAX: usize = 1 << 22;
@@ -63,6 +62,7 @@ const BOTH: u8 = 3;
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
+    instrument_id: u32,
     /// Bits by [`Side::index`]: what is known of this side may be wrong.
     doubt: u8,
     /// An image of it comes in, and was seen from its beginning.
@@ -70,11 +70,20 @@ struct Known {
     quote: [Best; 2],
 }
 
+impl Known {
+    /// It is empty, and that is certain.
+    fn begin(&mut self, imaged: bool) {
+        (self.doubt, self.imaged, self.quote) = (0, imaged, [Best::NONE; 2]);
+    }
+}
+
 /// The state of a schema between two records.
 #[derive(Debug)]
 pub(super) struct Rows {
     schema: Schema,
-    known: HashMap<u32, Known>,
+    known: Vec<Known>,
+    /// Places in `known`.
+    places: IdIndex,
     /// What an instrument begins with that was not seen yet.
     doubt: u8,
     /// An image of all instruments comes in, and was seen from its beginning.
@@ -85,14 +94,14 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn new(schema: Schema) -> Rows {
-        Rows { schema, known: HashMap::new(), doubt: 0, imaged: false, open: false }
+        Rows { schema, known: Vec::new(), places: IdIndex::default(), doubt: 0, imaged: false, open: false }
     }
 
     /// Records are missing here, perhaps also of an image.
     pub(super) fn lose(&mut self) {
         self.doubt(INSTRUMENT_NONE);
         self.imaged = false;
-        self.known.values_mut().for_each(|known| known.imaged = false);
+        self.known.iter_mut().for_each(|known| known.imaged = false);
     }
 
     /// An image is whole: of one instrument, or of all.
@@ -103,12 +112,12 @@ impl Rows {
             }
         };
         if instrument_id != INSTRUMENT_NONE {
-            return self.known.get_mut(&instrument_id).into_iter().for_each(end);
+            return self.places.get(instrument_id).into_iter().for_each(|at| end(&mut self.known[at]));
         }
         if std::mem::take(&mut self.imaged) {
             self.doubt = 0;
         }
-        self.known.values_mut().for_each(end);
+        self.known.iter_mut().for_each(end);
     }
 
     /// The venue's messages are missing: of one instrument, or of any. An image shows what they have led to.
@@ -121,7 +130,7 @@ impl Rows {
             return;
         }
         self.doubt = BOTH;
-        self.known.values_mut().for_each(|known| known.doubt = BOTH);
+        self.known.iter_mut().for_each(|known| known.doubt = BOTH);
     }
 
     /// Takes in a record of the schema's ring.
@@ -187,11 +196,24 @@ impl Rows {
     /// What is known of the record's instrument.
     #[inline]
     fn known(&mut self, n: u64, instrument_id: u32) -> Result<&mut Known, ExportError> {
-        if self.known.len() >= INSTRUMENTS_MAX && !self.known.contains_key(&instrument_id) {
+        let at = match self.places.get(instrument_id) {
+            Some(at) => at,
+            None => self.meet(n, instrument_id)?,
+        };
+        Ok(&mut self.known[at])
+    }
+
+    /// An instrument is spoken of for the first time.
+    #[cold]
+    fn meet(&mut self, n: u64, instrument_id: u32) -> Result<usize, ExportError> {
+        let at = self.known.len();
+        if at >= INSTRUMENTS_MAX {
             return Err(ExportError::Instruments { n, instrument_id, limit: INSTRUMENTS_MAX });
         }
         let (doubt, imaged) = (self.doubt, self.imaged);
-        Ok(self.known.entry(instrument_id).or_insert(Known { doubt, imaged, quote: [Best::NONE; 2] }))
+        self.known.push(Known { instrument_id, doubt, imaged, quote: [Best::NONE; 2] });
+        self.places.set(instrument_id, at as u32);
+        Ok(at)
     }
 
     #[inline]
@@ -238,7 +260,7 @@ impl Rows {
             return self.clear_all(record, counts, sink);
         }
         let imaged = record.head.flags & flag::SNAPSHOT != 0;
-        *self.known(record.n, record.head.instrument_id)? = Known { doubt: 0, imaged, quote: [Best::NONE; 2] };
+        self.known(record.n, record.head.instrument_id)?.begin(imaged);
         self.put(record, kind::CLEAR, What::Clear, counts, sink)
     }
 
@@ -246,10 +268,10 @@ impl Rows {
     fn clear_all(&mut self, record: &Record<'_>, counts: &mut Counts, sink: &mut impl Sink) -> Result<(), ExportError> {
         let imaged = record.head.flags & flag::SNAPSHOT != 0;
         (self.doubt, self.imaged) = (0, imaged);
-        let mut ids: Vec<u32> = self.known.keys().copied().collect();
+        self.known.iter_mut().for_each(|known| known.begin(imaged));
+        let mut ids: Vec<u32> = self.known.iter().map(|known| known.instrument_id).collect();
         ids.sort_unstable();
         for instrument_id in ids {
-            self.known.insert(instrument_id, Known { doubt: 0, imaged, quote: [Best::NONE; 2] });
             // Each is an event of its own instrument.
             let head = Head { instrument_id, flags: record.head.flags | flag::LAST, ..record.head };
             emit(&Row { n: record.n, action: kind::CLEAR, head, doubtful: false, what: What::Clear }, counts, sink)?;

@@ -1,6 +1,4 @@
-//! What is kept of a row beside it, where it is found, and what single records do to it.
-
-use std::collections::HashMap;
+//! What is kept of a row beside it, and what single records do to it.
 
 use shm_abi::board::{Quality, RowUpdate};
 use shm_abi::record::{AnomalyCode, HEAD_WORDS, Head, TradingStatus, clear_code, flag, kind};
@@ -33,41 +31,6 @@ pub(super) const ANNOUNCED: u8 = 0x02;
 pub(super) const XSTREAM: u8 = 0x04;
 /// Bit of [`Facts::bits`]: as in records.
 pub(super) const SUSPECT: u8 = flag::SUSPECT;
-
-/// No row.
-const NO_ROW: u32 = u32::MAX;
-/// Ids below this are looked up by index.
-const DENSE_IDS: usize = 1 << 20;
-
-/// Rows by instrument id. The engine gives ids from 0 on; tick files have ids of anybody's making.
-#[derive(Debug, Default)]
-pub(super) struct RowIndex {
-    dense: Vec<u32>,
-    sparse: HashMap<u32, u32>,
-}
-
-impl RowIndex {
-    pub(super) fn set(&mut self, id: u32, row: u32) {
-        let at = id as usize;
-        if at >= DENSE_IDS {
-            self.sparse.insert(id, row);
-            return;
-        }
-        if at >= self.dense.len() {
-            self.dense.resize((at + 1).next_power_of_two(), NO_ROW);
-        }
-        self.dense[at] = row;
-    }
-
-    #[inline(always)]
-    pub(super) fn get(&self, id: u32) -> Option<usize> {
-        let row = match self.dense.get(id as usize) {
-            Some(row) => *row,
-            None => *self.sparse.get(&id)?,
-        };
-        (row != NO_ROW).then_some(row as usize)
-    }
-}
 
 #[inline(always)]
 pub(super) fn head(words: &First) -> Head {

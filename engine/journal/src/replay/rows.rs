@@ -8,13 +8,12 @@ use shm_abi::record::{
     session_code, side, trade_code,
 };
 
-use super::facts::{
-    ANNOUNCED, Facts, First, GAPPED, RowIndex, SUSPECT, XSTREAM, announce_unheard, clear, head, makes_suspect,
-};
+use super::facts::{ANNOUNCED, Facts, First, GAPPED, SUSPECT, XSTREAM, announce_unheard, clear, head, makes_suspect};
 use super::prints::{NO_PRINT, Prints};
 use super::statistics::{Print, begin_row, print, range, set_last};
 use super::status::{Phases, Scope};
 use super::window::set_level;
+use crate::ids::IdIndex;
 
 /// What an event's part in the orders ring said, where that tells what its part in the market ring means, and what stands
 /// behind a record's first slot.
@@ -35,7 +34,7 @@ pub(super) struct Said {
 pub(super) struct Rows {
     facts: Vec<Facts>,
     boards: Vec<Text<8>>,
-    index: RowIndex,
+    index: IdIndex,
     phases: Phases,
     prints: Prints,
     /// Quality of the feed.
@@ -71,7 +70,7 @@ impl Rows {
         Rows {
             facts: Vec::with_capacity(instruments),
             boards: Vec::with_capacity(instruments),
-            index: RowIndex::default(),
+            index: IdIndex::default(),
             phases: Phases::new(),
             prints: Prints::new(prints),
             quality: Quality::Fresh,

@@ -28,8 +28,12 @@ pub(super) enum ColumnKind {
     Price,
     /// [`QUANTITY_NONE`] is none.
     Quantity,
-    /// Any 64 bits.
+    /// Id of an order or a match; rises, mostly.
     Id64,
+    /// Any 64 bits.
+    Number64,
+    /// The venue's sequence; rises.
+    Sequence32,
     /// Any 32 bits.
     Id32,
     /// 32 bits; [`NO_ID`] is none.
@@ -53,10 +57,10 @@ pub(super) enum ColumnKind {
 impl ColumnKind {
     pub(super) fn data_type(self) -> DataType {
         match self {
-            ColumnKind::Sequence | ColumnKind::Quantity | ColumnKind::Id64 => DataType::UInt64,
+            ColumnKind::Sequence | ColumnKind::Quantity | ColumnKind::Id64 | ColumnKind::Number64 => DataType::UInt64,
             ColumnKind::Time => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
             ColumnKind::Price => DataType::Int64,
-            ColumnKind::Id32 | ColumnKind::MaybeId32 => DataType::UInt32,
+            ColumnKind::Sequence32 | ColumnKind::Id32 | ColumnKind::MaybeId32 => DataType::UInt32,
             ColumnKind::Number16 => DataType::UInt16,
             ColumnKind::Number8 | ColumnKind::Flags => DataType::UInt8,
             ColumnKind::Truth => DataType::Boolean,
@@ -72,7 +76,7 @@ impl ColumnKind {
 
     /// Whether its values rise, so that their differences are small.
     pub(super) fn rises(self) -> bool {
-        matches!(self, ColumnKind::Sequence | ColumnKind::Time)
+        matches!(self, ColumnKind::Sequence | ColumnKind::Sequence32 | ColumnKind::Time | ColumnKind::Id64)
     }
 }
 
@@ -94,10 +98,12 @@ impl Column {
     pub(super) fn new(kind: ColumnKind, rows: usize) -> Column {
         match kind {
             ColumnKind::Time | ColumnKind::Price => Column::Signed(kind, Vec::with_capacity(rows)),
-            ColumnKind::Sequence | ColumnKind::Quantity | ColumnKind::Id64 => {
+            ColumnKind::Sequence | ColumnKind::Quantity | ColumnKind::Id64 | ColumnKind::Number64 => {
                 Column::Unsigned(kind, Vec::with_capacity(rows))
             }
-            ColumnKind::Id32 | ColumnKind::MaybeId32 => Column::Number32(kind, Vec::with_capacity(rows)),
+            ColumnKind::Sequence32 | ColumnKind::Id32 | ColumnKind::MaybeId32 => {
+                Column::Number32(kind, Vec::with_capacity(rows))
+            }
             ColumnKind::Number16 => Column::Number16(Vec::with_capacity(rows)),
             ColumnKind::Number8 | ColumnKind::Flags => Column::Number8(kind, Vec::with_capacity(rows)),
             ColumnKind::Truth => Column::Truth(Vec::with_capacity(rows)),

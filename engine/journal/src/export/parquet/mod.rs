@@ -3,7 +3,6 @@
 mod columns;
 mod tables;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use super::naming::{Symbols, dataset};
 use super::partial::Partial;
 use super::rows::{Row, Sink};
 use super::{ExportError, ExportOptions, Schema};
+use crate::ids::IdIndex;
 use columns::{Column, ColumnKind, NO_SYMBOL};
 
 /// Rows that are handed to the encoder at once.
@@ -37,7 +37,7 @@ pub(super) struct ParquetSink {
     rows: usize,
     names: Symbols,
     /// Place of an instrument's symbol in `symbols`.
-    places: HashMap<u32, i32>,
+    places: IdIndex,
     symbols: Vec<String>,
     /// The same as a column's dictionary; `None` when symbols came since.
     dictionary: Option<Arc<StringArray>>,
@@ -62,7 +62,7 @@ impl ParquetSink {
                 about("dataset", dataset(options.dataset.as_deref(), instruments)?),
             ]));
         for spec in specs.iter().filter(|spec| spec.kind.rises()) {
-            // Numbers and times that rise: a dictionary would hold each of them once.
+            // Numbers and times that rise, ids that are given in their order: a dictionary would hold each of them once.
             let column = || ColumnPath::from(spec.name);
             properties = properties
                 .set_column_dictionary_enabled(column(), false)
@@ -77,7 +77,7 @@ impl ParquetSink {
             columns: specs.iter().map(|spec| Column::new(spec.kind, BATCH_ROWS)).collect(),
             rows: 0,
             names: Symbols::default(),
-            places: HashMap::new(),
+            places: IdIndex::default(),
             symbols: Vec::new(),
             dictionary: None,
         };
@@ -87,15 +87,15 @@ impl ParquetSink {
 
     pub(super) fn define(&mut self, instrument: &Instrument) {
         let id = instrument.instrument_id;
-        if !self.places.contains_key(&id) {
-            self.places.insert(id, self.symbols.len() as i32);
+        if self.places.get(id).is_none() {
+            self.places.set(id, self.symbols.len() as u32);
             self.symbols.push(self.names.name(instrument));
             self.dictionary = None;
         }
     }
 
     fn place(&self, id: u32) -> i32 {
-        self.places.get(&id).copied().unwrap_or(NO_SYMBOL)
+        self.places.get(id).map_or(NO_SYMBOL, |place| place as i32)
     }
 
     pub(super) fn definition(&mut self, instrument: &Instrument, announced: &Head) -> Result<(), ExportError> {

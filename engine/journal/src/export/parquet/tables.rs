@@ -10,7 +10,8 @@ use super::super::Schema;
 use super::super::rows::{Best, Row, What};
 use super::columns::{Column, ColumnKind, NO_LETTER};
 use ColumnKind::{
-    Flags, Id32, Id64, Letter, MaybeId32, Number8, Number16, Price, Quantity, Sequence, Symbol, Text, Time, Truth,
+    Flags, Id32, Id64, Letter, MaybeId32, Number8, Number16, Number64, Price, Quantity, Sequence, Sequence32, Symbol,
+    Text, Time, Truth,
 };
 
 /// One column: its name, what it holds, and in words.
@@ -38,7 +39,7 @@ const FLAGS: Spec = spec(
      1 coalesced stamp",
 );
 const DOUBTFUL: Spec = spec("doubtful", Truth, "the book may be wrong: messages are missing");
-const SEQUENCE: Spec = spec("venue_sequence", Id32, "low 32 bits of the venue's sequence");
+const SEQUENCE: Spec = spec("venue_sequence", Sequence32, "low 32 bits of the venue's sequence");
 const PRICE: Spec = spec("price", Price, "1e-9");
 const QUANTITY: Spec = spec("quantity", Quantity, "10^-quantity_decimals of the instrument");
 
@@ -89,10 +90,10 @@ const QUOTES: &[Spec] = &[
     spec("side", Letter, "side that changed: B, S; null: both"),
     spec("bid_price", Price, "1e-9"),
     spec("bid_quantity", Quantity, "10^-quantity_decimals of the instrument"),
-    spec("bid_orders", Id64, "orders at it"),
+    spec("bid_orders", Number64, "orders at it"),
     spec("ask_price", Price, "1e-9"),
     spec("ask_quantity", Quantity, "10^-quantity_decimals of the instrument"),
-    spec("ask_orders", Id64, "orders at it"),
+    spec("ask_orders", Number64, "orders at it"),
     FLAGS,
     DOUBTFUL,
     SEQUENCE,
@@ -117,7 +118,7 @@ const DEFINITIONS: &[Spec] = &[
     spec("strike", Price, "1e-9"),
     spec("underlying_id", MaybeId32, "lasting id of the underlying"),
     spec("underlying", Symbol, "symbol of the underlying"),
-    spec("provider_code", Id64, "the provider's index for the day"),
+    spec("provider_code", Number64, "the provider's index for the day"),
 ];
 
 pub(super) fn columns(schema: Schema) -> &'static [Spec] {
