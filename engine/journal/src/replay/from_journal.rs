@@ -15,7 +15,7 @@ use crate::reader::{Entry, Reader, Ready, SeekError};
 use crate::{RINGS, ring_index};
 
 /// Slots by which a record is announced before it comes: time enough to fetch a line from memory.
-const AHEAD: usize = 12;
+const AHEAD: usize = 24;
 
 /// What records of one venue event in both rings have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

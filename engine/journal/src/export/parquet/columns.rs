@@ -8,6 +8,7 @@ use arrow_array::types::{
 use arrow_array::{ArrayRef, ArrowPrimitiveType, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
+use parquet::basic::Encoding;
 use shm_abi::record::{PRICE_NONE, QUANTITY_NONE};
 
 /// "No symbol".
@@ -74,9 +75,20 @@ impl ColumnKind {
         matches!(self, Time | Price | Quantity | MaybeId32 | Letter | Symbol)
     }
 
-    /// Whether its values rise, so that their differences are small.
-    pub(super) fn rises(self) -> bool {
-        matches!(self, ColumnKind::Sequence | ColumnKind::Sequence32 | ColumnKind::Time | ColumnKind::Id64)
+    /// How its values are written, where a dictionary of them is not the best way.
+    pub(super) fn encoding(self) -> Option<Encoding> {
+        match self {
+            // They rise, so that their differences are small; a dictionary would hold each of them once.
+            ColumnKind::Sequence | ColumnKind::Sequence32 | ColumnKind::Time | ColumnKind::Id64 => {
+                Some(Encoding::DELTA_BINARY_PACKED)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether its least and greatest value in a page tell a query which pages it may pass over.
+    pub(super) fn has_range(self) -> bool {
+        !matches!(self, ColumnKind::Letter | ColumnKind::Flags | ColumnKind::Truth)
     }
 }
 

@@ -1,18 +1,17 @@
 //! The Parquet file: typed columns, in row groups of bounded size.
 
 mod columns;
+mod encoder;
 mod tables;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use shm_abi::directory::Instrument;
 use shm_abi::record::{Head, flag};
@@ -23,6 +22,7 @@ use super::rows::{Row, Sink};
 use super::{ExportError, ExportOptions, Schema};
 use crate::ids::IdIndex;
 use columns::{Column, ColumnKind, NO_SYMBOL};
+use encoder::Encoder;
 
 /// Rows that are handed to the encoder at once.
 const BATCH_ROWS: usize = 1 << 14;
@@ -32,7 +32,7 @@ pub(super) struct ParquetSink {
     schema: Schema,
     partial: Partial,
     arrow: SchemaRef,
-    writer: ArrowWriter<File>,
+    encoder: Encoder,
     columns: Vec<Column>,
     rows: usize,
     names: Symbols,
@@ -61,17 +61,20 @@ impl ParquetSink {
                 about("schema", options.schema.name().into()),
                 about("dataset", dataset(options.dataset.as_deref(), instruments)?),
             ]));
-        for spec in specs.iter().filter(|spec| spec.kind.rises()) {
-            // Numbers and times that rise, ids that are given in their order: a dictionary would hold each of them once.
+        for spec in specs {
             let column = || ColumnPath::from(spec.name);
-            properties = properties
-                .set_column_dictionary_enabled(column(), false)
-                .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED);
+            if let Some(encoding) = spec.kind.encoding() {
+                properties =
+                    properties.set_column_dictionary_enabled(column(), false).set_column_encoding(column(), encoding);
+            }
+            if !spec.kind.has_range() {
+                properties = properties.set_column_statistics_enabled(column(), EnabledStatistics::None);
+            }
         }
-        let writer = ArrowWriter::try_new(partial.create()?, arrow.clone(), Some(properties.build()));
+        let encoder = Encoder::new(partial.create()?, arrow.clone(), properties.build());
         let mut sink = ParquetSink {
             schema: options.schema,
-            writer: writer.map_err(|e| ExportError::encode(path, e))?,
+            encoder: encoder.map_err(|e| ExportError::encode(path, e))?,
             partial,
             arrow,
             columns: specs.iter().map(|spec| Column::new(spec.kind, BATCH_ROWS)).collect(),
@@ -121,12 +124,12 @@ impl ParquetSink {
         let batch = arrays.and_then(|arrays| RecordBatch::try_new(self.arrow.clone(), arrays));
         let batch = batch.map_err(|e| failed(&e))?;
         self.rows = 0;
-        self.writer.write(&batch).map_err(|e| failed(&e))
+        self.encoder.write(batch).map_err(|e| failed(&e))
     }
 
     pub(super) fn finish(mut self) -> Result<(), ExportError> {
         self.hand_on()?;
-        let file = self.writer.into_inner().map_err(|e| ExportError::encode(self.partial.temporary(), e))?;
+        let file = self.encoder.finish().map_err(|e| ExportError::encode(self.partial.temporary(), e))?;
         self.partial.finish(&file)
     }
 }
