@@ -13,8 +13,22 @@ use super::{Recorded, Settled, hole_reason};
 
 /// Records of one ring that are taken before the other one has its turn.
 const BURST: usize = 4096;
+/// Records that are taken between two looks at the room for them: a block of the default size has more slots than so many
+/// of the longest.
+const PART: usize = 64;
 /// How often counters are brought up to date, ns.
 const COUNT_EVERY_NS: u64 = 5_000_000;
+
+/// What a turn has found. The order is that of haste.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Found {
+    /// Nothing.
+    Nothing,
+    /// Something, and it was all.
+    All,
+    /// There is more.
+    Part,
+}
 
 /// One lane's recorder. Lives on the journal's reactor.
 pub(super) struct LaneRecorder {
@@ -65,12 +79,12 @@ impl LaneRecorder {
         })
     }
 
-    /// Takes what the rings have, and what the disk has done. Returns whether there was anything.
-    pub(super) fn turn(&mut self, now: Now, stopping: bool) -> bool {
+    /// Takes what the rings have, and what the disk has done.
+    pub(super) fn turn(&mut self, now: Now, stopping: bool) -> Found {
         let mut taken = 0;
         let mut over = true;
         for ring in RINGS {
-            let (count, at_end) = self.take(ring);
+            let (count, at_end) = self.take(ring, stopping);
             taken += count;
             over &= at_end;
         }
@@ -80,7 +94,12 @@ impl LaneRecorder {
             self.writer.finish();
         }
         self.disk.take_done(&mut self.done);
-        let busy = taken > 0 || !self.done.is_empty();
+        let found = match taken {
+            0 if self.done.is_empty() => Found::Nothing,
+            0 => Found::All,
+            _ if over => Found::All,
+            _ => Found::Part,
+        };
         for done in self.done.drain(..) {
             match done {
                 Done::Created(file, result) => self.writer.handle_created(now, file, result),
@@ -103,27 +122,41 @@ impl LaneRecorder {
             self.count_due_ns = now.monotonic_ns + COUNT_EVERY_NS;
             self.count();
         }
-        busy
+        found
     }
 
-    /// Takes a burst of one ring: how many records and losses, and whether that was all there is.
-    fn take(&mut self, ring: RingName) -> (usize, bool) {
-        let reader = &mut self.rings[ring_index(ring)];
-        let patience = self.slots[ring_index(ring)] / 2;
-        for taken in 0..BURST {
+    /// Takes a burst of one ring: how many records and losses, and whether that was all there is, which is only known for
+    /// certain when the lane has stopped.
+    fn take(&mut self, ring: RingName, stopping: bool) -> (usize, bool) {
+        let Self { writer, rings, slots, .. } = self;
+        let reader = &mut rings[ring_index(ring)];
+        let patience = slots[ring_index(ring)] / 2;
+        let mut taken = 0;
+        while taken < BURST {
             // Without room the ring itself is the buffer, for as long as it lasts.
-            if !self.writer.has_room() && reader.head().saturating_sub(reader.cursor()) < patience {
+            if !writer.has_room() && reader.head().saturating_sub(reader.cursor()) < patience {
                 return (taken, false);
             }
-            match reader.poll() {
-                Polled::Empty => return (taken, true),
-                Polled::Record { n, words } => {
-                    self.writer.push(ring, n, words);
+            let mut keep = |polled: Polled<'_>| match polled {
+                Polled::Record { n, words } => drop(writer.push(ring, n, words)),
+                Polled::Lost(Lost { first, last, reason }) => writer.lost(ring, first, last, hole_reason(reason)),
+                Polled::Empty => {}
+            };
+            if stopping {
+                match reader.poll() {
+                    Polled::Empty => return (taken, true),
+                    polled => keep(polled),
                 }
-                Polled::Lost(Lost { first, last, reason }) => self.writer.lost(ring, first, last, hole_reason(reason)),
+                taken += 1;
+            } else {
+                // Clear of the slots that the lane is writing: it must not feel that it is recorded.
+                match reader.poll_batch(PART, keep) {
+                    0 => return (taken, true),
+                    part => taken += part,
+                }
             }
         }
-        (BURST, false)
+        (taken, false)
     }
 
     /// Brings the public counters up to date, and says what has changed for the worse or the better.

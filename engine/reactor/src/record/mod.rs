@@ -22,13 +22,14 @@ use shm_abi::ring::LossReason;
 use shm_abi::segment::Segment;
 use shm_abi::sys::{monotonic_ns, realtime_ns};
 
-use self::lane::LaneRecorder;
+use self::lane::{Found, LaneRecorder};
 use self::tail::Tail;
 use crate::config::{EnginePlan, RecordConfig};
 use crate::rt;
 
-/// Shortest and longest sleep while the rings are empty, ns. The rings hold a million slots: there is time.
-const NAP_NS: (u64, u64) = (50_000, 1_000_000);
+/// Shortest and longest sleep between two looks at rings of which all was taken, ns. The rings hold a million slots: there
+/// is time.
+const NAP_NS: (u64, u64) = (100_000, 1_000_000);
 /// How long the disk may take at the end, ns.
 const END_LIMIT_NS: u64 = 10_000_000_000;
 
@@ -163,22 +164,18 @@ async fn record(limits: JournalConfig, lanes: Vec<Recorded>, stop: Arc<AtomicBoo
         let at = now();
         // Before the look, so that what was published before the stop is seen by it.
         let stopping = stop.load(Ordering::Acquire);
-        let mut busy = false;
-        for recorder in &mut recorders {
-            busy |= recorder.turn(at, stopping);
-        }
+        let found = recorders.iter_mut().map(|recorder| recorder.turn(at, stopping)).max();
         if stopping {
             let limit = *until.get_or_insert(at.monotonic_ns + END_LIMIT_NS);
             if recorders.iter().all(LaneRecorder::is_finished) || at.monotonic_ns > limit {
                 break;
             }
         }
-        if busy {
-            nap = NAP_NS.0;
-            rt::give_way().await;
-        } else {
-            rt::sleep(nap).await;
-            nap = (2 * nap).min(NAP_NS.1);
+        // Also while records flow: who looks all the time reads the lines that the lane is writing, and the lane pays.
+        nap = if found == Some(Found::Nothing) { (2 * nap).min(NAP_NS.1) } else { NAP_NS.0 };
+        match found {
+            Some(Found::Part) => rt::give_way().await,
+            _ => rt::rest(nap).await,
         }
     }
     recorders.iter_mut().for_each(LaneRecorder::end);
