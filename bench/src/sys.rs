@@ -35,16 +35,29 @@ pub fn priority() -> i32 {
 /// # Errors
 /// When the core does not exist or is not allowed.
 pub fn pin(core: usize) -> io::Result<()> {
-    if core >= libc::CPU_SETSIZE as usize {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    // SAFETY: an all-zero set is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the core's bit lies within the set, checked above.
-    unsafe { libc::CPU_SET(core, &mut set) };
+    allow(&[core])
+}
+
+/// Lets the calling thread, and those that it starts from now on, run on these cores only.
+///
+/// # Errors
+/// When none of them exists and is allowed.
+pub fn allow(cores: &[usize]) -> io::Result<()> {
+    let set = core_set(cores);
     // SAFETY: the set is ours and of the size given; 0 names the calling thread.
     let rc = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The set of these cores, as far as a set can name them.
+fn core_set(cores: &[usize]) -> libc::cpu_set_t {
+    // SAFETY: an all-zero set is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for core in cores.iter().filter(|core| **core < libc::CPU_SETSIZE as usize) {
+        // SAFETY: the core's bit lies within the set.
+        unsafe { libc::CPU_SET(*core, &mut set) };
+    }
+    set
 }
 
 /// Cores that the calling thread may run on, in rising order.
@@ -91,12 +104,7 @@ pub fn terminate_process(pid: u32) -> io::Result<()> {
 
 /// Lets a child run on `cores`, whatever this thread is pinned to, and has it killed when this thread ends.
 pub fn release_child(command: &mut Command, cores: &[usize]) {
-    // SAFETY: an all-zero set is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for core in cores.iter().filter(|core| **core < libc::CPU_SETSIZE as usize) {
-        // SAFETY: the core's bit lies within the set.
-        unsafe { libc::CPU_SET(*core, &mut set) };
-    }
+    let set = core_set(cores);
     // SAFETY: between fork and exec the closure makes two system calls on memory of its own: it neither allocates nor
     // locks. A refusal is no reason not to start: the child says itself what it lacks.
     unsafe {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use shm_abi::layout::FeedState;
 use shm_abi::segment::Segment;
 
+use crate::machine::Cores;
 use crate::wire::engine::{Engine, Folder, LANE};
 use crate::{BenchError, Result};
 
@@ -24,7 +25,8 @@ pub(super) struct Cost {
     pub journal_ns: f64,
 }
 
-/// Plays a day of so many messages through the real engine as fast as it goes. `journal`: where to record it.
+/// Plays a day of so many messages through the real engine as fast as it goes, the lane on a core of its own. `journal`:
+/// where to record it, from the other one.
 ///
 /// # Errors
 /// When the engine does not start, or takes too long.
@@ -34,10 +36,11 @@ pub(super) fn cost(
     messages: u64,
     journal: Option<&Path>,
     dir: &Path,
-    cores: &[usize],
+    cores: Cores,
 ) -> Result<Cost> {
     let folder = Folder::make(dir)?;
-    let mut engine = Engine::start_with(program, &folder, &config(&folder, day, journal), cores)?;
+    let mut engine =
+        Engine::start_with(program, &folder, &config(&folder, day, journal, cores), &[cores.own, cores.partner])?;
     let asked = Instant::now();
     loop {
         let state = Segment::open(folder.runtime(), LANE).ok().and_then(|segment| segment.feed(0));
@@ -55,8 +58,10 @@ pub(super) fn cost(
     Ok(Cost { lane_ns: each(LANE), journal_ns })
 }
 
-fn config(folder: &Folder, day: &Path, journal: Option<&Path>) -> String {
-    let journal = journal.map_or(String::new(), |dir| format!("[journal]\nenabled = true\ndir = {dir:?}\n"));
+fn config(folder: &Folder, day: &Path, journal: Option<&Path>, cores: Cores) -> String {
+    let Cores { own, partner } = cores;
+    let journal =
+        journal.map_or(String::new(), |dir| format!("[journal]\nenabled = true\ndir = {dir:?}\ncore = {partner}\n"));
     format!(
         r#"[engine]
 instance = "bench"
@@ -66,6 +71,7 @@ wait = "park"
 {journal}
 [[lane]]
 name = "{LANE}"
+core = {own}
 instruments = 16384
 orders_slots = {SLOTS}
 market_slots = {SLOTS}
