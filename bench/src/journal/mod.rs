@@ -91,10 +91,13 @@ pub fn run(args: &JournalArgs, pairs: u32, machine: &Machine, dir: &Path) -> Res
         measure(&flow, args, work.path(), machine.cores, &mut series)?;
         if let Ok(program) = &engine {
             let cost = |journal| apart(|| lane::cost(program, &path, args.messages, journal, dir, machine.cores));
-            let (off, on) = (cost(None)?, cost(Some(work.path()))?);
-            series.lane_off.push(off.lane_ns);
-            series.lane_on.push(on.lane_ns);
-            series.journal.push(on.journal_ns);
+            // Whatever else the machine does adds to both: twice each, in turn, and the lesser counts.
+            let [first, second] = ["first", "second"].map(|name| work.path().join(name));
+            let (off, on) = (cost(None)?, cost(Some(first.as_path()))?);
+            let (on_again, off_again) = (cost(Some(second.as_path()))?, cost(None)?);
+            series.lane_off.push(off.lane_ns.min(off_again.lane_ns));
+            series.lane_on.push(on.lane_ns.min(on_again.lane_ns));
+            series.journal.push(on.journal_ns.min(on_again.journal_ns));
         }
     }
     let cores = machine.record.host.cores.len();
@@ -171,6 +174,7 @@ fn section(
         "events of the goals are records; one core but for Parquet; files of std::fs; the engine writes by io_uring"
             .into(),
     );
+    section.notes.push("time on a core: the lesser of two plays, on and off in turn".into());
     section.notes.push(format!("publish p99: NOT JUDGED: {ROLES} roles need a core each, {cores} are allowed here"));
     section.goals = goals(series, no_engine);
     section

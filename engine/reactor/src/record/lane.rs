@@ -13,19 +13,21 @@ use super::{Recorded, Settled, hole_reason};
 
 /// Records of one ring that are taken before the other one has its turn.
 const BURST: usize = 4096;
+/// Whoever takes less than this part of a ring at a look can wait longer for the next one.
+const UNHURRIED_PART: u64 = 16;
 /// Records that are taken between two looks at the room for them: a block of the default size has more slots than so many
 /// of the longest.
 const PART: usize = 64;
 /// How often counters are brought up to date, ns.
 const COUNT_EVERY_NS: u64 = 5_000_000;
 
-/// What a turn has found. The order is that of haste.
+/// How much a turn has found. The order is that of haste.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Found {
-    /// Nothing.
-    Nothing,
-    /// Something, and it was all.
-    All,
+    /// All there was: a small part of the rings.
+    Little,
+    /// All there was: so much that the next look should come sooner.
+    Much,
     /// There is more.
     Part,
 }
@@ -81,11 +83,17 @@ impl LaneRecorder {
 
     /// Takes what the rings have, and what the disk has done.
     pub(super) fn turn(&mut self, now: Now, stopping: bool) -> Found {
-        let mut taken = 0;
+        let mut found = Found::Little;
         let mut over = true;
         for ring in RINGS {
-            let (count, at_end) = self.take(ring, stopping);
-            taken += count;
+            let (taken, at_end) = self.take(ring, stopping);
+            let much = taken as u64 > self.slots[ring_index(ring)] / UNHURRIED_PART;
+            found = found.max(match (at_end, much) {
+                // Without room nothing is taken, and there is time.
+                (false, _) if taken > 0 => Found::Part,
+                (true, true) => Found::Much,
+                _ => Found::Little,
+            });
             over &= at_end;
         }
         if over && stopping && !self.finishing {
@@ -94,12 +102,6 @@ impl LaneRecorder {
             self.writer.finish();
         }
         self.disk.take_done(&mut self.done);
-        let found = match taken {
-            0 if self.done.is_empty() => Found::Nothing,
-            0 => Found::All,
-            _ if over => Found::All,
-            _ => Found::Part,
-        };
         for done in self.done.drain(..) {
             match done {
                 Done::Created(file, result) => self.writer.handle_created(now, file, result),

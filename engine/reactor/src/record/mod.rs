@@ -171,12 +171,16 @@ async fn record(limits: JournalConfig, lanes: Vec<Recorded>, stop: Arc<AtomicBoo
                 break;
             }
         }
-        // Also while records flow: who looks all the time reads the lines that the lane is writing, and the lane pays.
-        nap = if found == Some(Found::Nothing) { (2 * nap).min(NAP_NS.1) } else { NAP_NS.0 };
+        // As late as the rings allow: lines that the lane has just written are taken from its own cache, and it pays.
         match found {
-            Some(Found::Part) => rt::give_way().await,
-            _ => rt::rest(nap).await,
+            Some(Found::Part) => {
+                rt::give_way().await;
+                continue;
+            }
+            Some(Found::Much) => nap = (nap / 2).max(NAP_NS.0),
+            _ => nap = (2 * nap).min(NAP_NS.1),
         }
+        rt::rest(nap).await;
     }
     recorders.iter_mut().for_each(LaneRecorder::end);
 }
