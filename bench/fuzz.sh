@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for FUZZ_SECONDS, FUZZ_JOBS of them at a time, and fails if one of them crashed or hung. What it
 # found worth keeping stays in target/fuzz-corpus and is where the next run begins; results go to bench/results/fuzz.txt.
+# FUZZ_CRATE: only this crate's (engine/journal, say), into fuzz-journal.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 FUZZ_JOBS=${FUZZ_JOBS:-$(nproc)}
 crates=(engine/wire engine/journal shm-abi gateway/core)
+log=bench/results/fuzz.txt
+if [ -n "${FUZZ_CRATE:-}" ]; then
+  crates=("$FUZZ_CRATE")
+  log=bench/results/fuzz-$(basename "$FUZZ_CRATE").txt
+fi
 if ! cargo +nightly --version >/dev/null 2>&1; then
   echo "SKIPPED: no nightly toolchain (rustup toolchain install nightly)"
   exit 77
 fi
 mkdir -p bench/results target/fuzz-logs
-log=bench/results/fuzz.txt
 # By hand what cargo-fuzz does, so that it need not be installed: libFuzzer with nightly's coverage.
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks"
@@ -35,7 +40,7 @@ export -f one
 export host FUZZ_SECONDS
 state=$(git diff --quiet HEAD || echo " (with changes)")
 {
-  echo "every fuzz target for $FUZZ_SECONDS s, $FUZZ_JOBS at a time, of commit $(git rev-parse --short HEAD)$state on $(date -u +%F)"
+  echo "every fuzz target${FUZZ_CRATE:+ of $FUZZ_CRATE} for $FUZZ_SECONDS s, $FUZZ_JOBS at a time, of commit $(git rev-parse --short HEAD)$state on $(date -u +%F)"
   echo "$(uname -sr), $(nproc) cores, rustc $(rustc +nightly --version | cut -d' ' -f2)"
 } | tee "$log"
 printf '%s\n' "${names[@]}" | xargs -P "$FUZZ_JOBS" -I{} bash -c 'one {}' | tee -a "$log"
