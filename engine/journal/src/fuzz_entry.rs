@@ -310,6 +310,15 @@ mod tests {
     fn blocks_of_seeded_fields() {
         seeded(400, super::blocks);
     }
+    /// Records from the end of time: no reader may take them for the end, and none may wait for what is behind it.
+    #[test]
+    fn blocks_that_were_found() {
+        let mut endless = vec![0xff; 43];
+        endless[..17]
+            .copy_from_slice(&[0x61, 0, 0, 0, 0x2a, 0xdb, 7, 0xdb, 0x2a, 0x28, 0xb5, 7, 0, 0xb5, 0x28, 0xb5, 0x4b]);
+        endless[39..].copy_from_slice(&[0x4a, 0xff, 0xb5, 0xb5]);
+        super::blocks(&endless);
+    }
     #[test]
     fn journals_with_seeded_damage() {
         seeded(60, super::recovery);

@@ -175,6 +175,40 @@ fn an_event_without_an_end_does_not_stop_a_ring() {
 }
 
 #[test]
+fn a_replay_ends_where_it_was_asked_to_also_when_that_is_before_its_beginning() {
+    let mut recording = Recording::new(&small());
+    for id in 0..2_000 {
+        assert!(RINGS.into_iter().all(|ring| recording.push(ring, &add(1, id, T0 + id))));
+        recording.drive();
+    }
+    // The last thing that a clock can say is a time like others.
+    recording.push(RingName::Orders, &add(1, 2_000, u64::MAX));
+    recording.push(RingName::Orders, &add(1, 2_001, u64::MAX));
+    recording.finish();
+    let journal = open(&recording.disk);
+    for (from, until, want) in [
+        (500, Some(1_000), 1_000),
+        (1_000, Some(500), 0),
+        (1_000, Some(1_000), 0),
+        (1_990, None, 22),
+        (1_990, Some(u64::MAX - T0), 20),
+    ] {
+        let start = Start::Time(T0 + from);
+        let options = SourceOptions { start, until_ns: until.map(|until| T0 + until), ..SourceOptions::default() };
+        let mut source = Source::of_journal(&journal, &options).unwrap();
+        let (mut given, mut steps) = (0, 0);
+        while let Some(step) = source.next().unwrap() {
+            // The image of the books is of the moment before.
+            let recorded = matches!(step, Step::Record { words, .. } if Record::new(0, words).unwrap().head.flags & flag::SNAPSHOT == 0);
+            given += u32::from(recorded);
+            steps += 1;
+            assert!(steps < 20_000, "from {from} until {until:?}: no end");
+        }
+        assert_eq!(given, want, "from {from} until {until:?}");
+    }
+}
+
+#[test]
 fn two_replays_print_the_digest_of_the_recording_and_allocate_nothing_on_the_way() {
     let mut recording = Recording::new(&small());
     let mut want = [Digest::new(), Digest::new()];

@@ -48,7 +48,7 @@ pub struct FromDbn {
     current: Option<Said>,
     rows: u64,
     from_ns: u64,
-    until_ns: u64,
+    until_ns: Option<u64>,
     /// Latest socket time so far: that of records which are added.
     latest_ns: u64,
     read: Arc<AtomicU64>,
@@ -76,7 +76,7 @@ impl FromDbn {
             current: None,
             rows: 0,
             from_ns,
-            until_ns: options.until_ns.unwrap_or(u64::MAX),
+            until_ns: options.until_ns,
             latest_ns,
             read,
             total,
@@ -129,7 +129,7 @@ impl FromDbn {
                         if slot[2] < self.from_ns {
                             continue;
                         }
-                        if slot[2] >= self.until_ns {
+                        if self.until_ns.is_some_and(|until_ns| slot[2] >= until_ns) {
                             self.over = true;
                             break;
                         }

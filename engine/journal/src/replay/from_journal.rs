@@ -57,7 +57,7 @@ struct Side {
     stepped: Option<(u64, u64)>,
     /// Epochs that were left.
     steps: u32,
-    /// Lengths of the files before the one that is read are passed.
+    /// Its next record is one at which the replay ends.
     over: bool,
 }
 
@@ -72,7 +72,7 @@ pub struct FromJournal {
     instruments: VecDeque<Instrument>,
     current: Option<Instrument>,
     known: HashSet<u32>,
-    until_ns: u64,
+    until_ns: Option<u64>,
     /// Number and length of each file.
     files: Vec<(u64, u64)>,
     total: u64,
@@ -121,7 +121,7 @@ impl FromJournal {
             instruments: VecDeque::new(),
             current: None,
             known: HashSet::new(),
-            until_ns: options.until_ns.unwrap_or(u64::MAX),
+            until_ns: options.until_ns,
             files,
             total,
         })
@@ -215,7 +215,7 @@ impl FromJournal {
             match front {
                 Front::Record => {
                     let published_ns = self.sides[ring].peeked.key.published_ns;
-                    if published_ns >= self.until_ns {
+                    if self.until_ns.is_some_and(|until_ns| published_ns >= until_ns) {
                         self.sides[ring].over = true;
                         return Ok(None);
                     }
@@ -289,6 +289,9 @@ impl FromJournal {
 
     /// Whether anything is there now.
     pub(super) fn has_next(&mut self) -> Result<bool, ReadError> {
+        if self.sides.iter().any(|side| side.over) {
+            return Ok(false);
+        }
         let promised = self.prelude.is_some() || !self.instruments.is_empty();
         Ok(promised || self.front(0)? != Front::Nothing || self.front(1)? != Front::Nothing)
     }

@@ -140,7 +140,10 @@ impl LaneRecorder {
                 return (taken, false);
             }
             let mut keep = |polled: Polled<'_>| match polled {
-                Polled::Record { n, words } => drop(writer.push(ring, n, words)),
+                Polled::Record { n, words } => {
+                    // If it is not kept, a hole says so.
+                    writer.push(ring, n, words);
+                }
                 Polled::Lost(Lost { first, last, reason }) => writer.lost(ring, first, last, hole_reason(reason)),
                 Polled::Empty => {}
             };
