@@ -155,9 +155,11 @@ impl LaneRecorder {
                 taken += 1;
             } else {
                 // Clear of the slots that the lane is writing: it must not feel that it is recorded.
-                match reader.poll_batch(PART, keep) {
-                    0 => return (taken, true),
-                    part => taken += part,
+                let part = reader.poll_batch(PART, keep);
+                taken += part;
+                // To ask again at once would be to follow the lane line by line.
+                if part < PART {
+                    return (taken, true);
                 }
             }
         }
